@@ -1,0 +1,1 @@
+"""VRAM Fit: what a fine-tuning run needs, on which card, for how long and for how much."""

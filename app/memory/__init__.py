@@ -1,0 +1,1 @@
+"""The analytic memory model: pure functions over frozen dataclasses, no I/O."""

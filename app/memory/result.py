@@ -1,0 +1,118 @@
+"""What a memory estimate is made of: phases of named components, and overheads beside them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PhaseName(StrEnum):
+    """The phases of a training step, in order."""
+
+    FORWARD = "forward"
+    LOSS = "loss"
+    BACKWARD_LOSS = "backward_loss"
+    BACKWARD = "backward"
+    CLIP = "clip"
+    OPTIMIZER_STEP = "optimizer_step"
+
+
+class ComponentName(StrEnum):
+    """What a phase holds, in the order charts stack it."""
+
+    WEIGHTS = "weights"
+    QUANTISATION_STATE = "quantisation_state"
+    ADAPTERS = "adapters"
+    GRADIENTS = "gradients"
+    OPTIMIZER_STATE = "optimizer_state"
+    ACTIVATIONS = "activations"
+    LOGITS = "logits"
+    GATHERED_WEIGHTS = "gathered_weights"
+    TEMPORARIES = "temporaries"
+    COMMUNICATION = "communication"
+    WORKSPACES = "workspaces"
+
+
+class OverheadName(StrEnum):
+    """What a card must hold beyond what PyTorch has allocated."""
+
+    ALLOCATOR_SLACK = "allocator_slack"
+    CUDA_CONTEXT = "cuda_context"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A named share of a phase (or an overhead), in bytes. Every part of the enum is listed once a phase, zeros left out."""
+
+    name: ComponentName | OverheadName
+    bytes: int
+    explanation: str
+    formula: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of the step: ``bytes`` is the sum of its components, the largest moment of the phase."""
+
+    name: PhaseName
+    bytes: int
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant of the step, affine in the micro-batch: ``fixed_bytes + micro_batch_size × bytes_per_sample``."""
+
+    phase: PhaseName
+    fixed_bytes: int
+    bytes_per_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A low and a high bound in bytes that hold the truth with the estimate's ``coverage``."""
+
+    low_bytes: int
+    high_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning with a stable code."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """Exact parameter counts of the run. ``total`` includes the adapters; ``active`` is what one token uses."""
+
+    total: int
+    trainable: int
+    frozen: int
+    adapter: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Memory of one GPU, the fullest rank. ``components`` are those of the peak phase and sum to ``peak_allocated_bytes``;
+    with ``overheads`` they sum to ``required_bytes``."""
+
+    parameters: ParameterCounts
+    peak_allocated_bytes: int
+    peak_allocated: Interval
+    peak_reserved_bytes: int
+    peak_reserved: Interval
+    required_bytes: int
+    required: Interval
+    coverage: float
+    peak_phase: PhaseName
+    components: tuple[Component, ...]
+    overheads: tuple[Component, ...]
+    phases: tuple[Phase, ...]
+    host_bytes: int
+    moments: tuple[Moment, ...]
+    """The same run's peak as a function of the micro-batch."""
+    assumptions: tuple[str, ...]
+    warnings: tuple[Notice, ...]
