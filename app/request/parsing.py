@@ -1,0 +1,255 @@
+"""From a query string or a JSON body to a request: aliases, blanks, lists, and errors that name field and remedy."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.request.fields import TARGET_PRESETS, FieldSpec, Kind, names_of
+from app.request.model import Run
+
+RequestModel = TypeVar("RequestModel", bound=BaseModel)
+
+MAX_LIST_ITEMS = 64
+_BOOLEANS: Mapping[str, bool] = {
+    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldError:
+    """What is wrong with one field, what it takes, and what was probably meant."""
+
+    field: str
+    message: str
+    allowed: str | None = None
+    suggestions: tuple[str, ...] = ()
+
+
+class RequestError(ValueError):
+    """A request that cannot be understood; one :class:`FieldError` for each thing wrong."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = errors
+
+
+def parse_query(
+    pairs: Iterable[tuple[str, str]],
+    *,
+    ignore_unknown: bool = False,
+    model: type[RequestModel] = Run,  # type: ignore[assignment]
+) -> RequestModel:
+    """Read a request from the pairs of a query string or a form. Pages set ``ignore_unknown`` (``utm_…`` and the like).
+
+    Raises :class:`RequestError`.
+    """
+    gathered: dict[str, list[str]] = {}
+    for key, text in pairs:
+        if text.strip():
+            gathered.setdefault(key, []).append(text.strip())
+    values: dict[str, Any] = {}
+    known = names_of(model)
+    errors: list[FieldError] = []
+    for key, texts in gathered.items():
+        spec = known.get(key)
+        if spec is not None and spec.kind is Kind.LIST:
+            values[key] = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+        elif spec is not None and len(set(texts)) > 1:
+            errors.append(FieldError(field=key, message="is given more than once with different values."))
+        else:
+            values[key] = texts[0]
+        if spec is not None and spec.body_only:
+            errors.append(FieldError(field=key, message="goes in a JSON body, not in a query string."))
+    return _build(values, model, errors, ignore_unknown=ignore_unknown, from_text=True)
+
+
+def parse_json(payload: object, *, model: type[RequestModel] = Run) -> RequestModel:  # type: ignore[assignment]
+    """Read a request from a decoded JSON body. Raises :class:`RequestError`."""
+    if not isinstance(payload, Mapping):
+        raise RequestError(
+            FieldError(field="body", message="must be a JSON object.", allowed="an object of request fields")
+        )
+    return _build(payload, model, [], ignore_unknown=False, from_text=False)
+
+
+def _build(
+    payload: Mapping[str, Any],
+    model: type[RequestModel],
+    errors: list[FieldError],
+    *,
+    ignore_unknown: bool,
+    from_text: bool,
+) -> RequestModel:
+    known = names_of(model)
+    values: dict[str, Any] = {}
+    given_as: dict[str, str] = {}
+    for key, raw in payload.items():
+        spec = known.get(key)
+        if spec is None:
+            if not ignore_unknown:
+                errors.append(_unknown(key, known))
+            continue
+        try:
+            value = _normalise(spec, key, raw, from_text=from_text)
+        except ValueError as problem:
+            errors.append(FieldError(field=key, message=str(problem), allowed=spec.allowed))
+            continue
+        if value is None:
+            continue
+        if spec.name in values and values[spec.name] != value:
+            errors.append(FieldError(field=key, message=f"contradicts {given_as[spec.name]}: both set {spec.name}."))
+        values[spec.name] = value
+        given_as[spec.name] = key
+    return _validate(values, model, errors, given_as)
+
+
+def _validate(
+    values: dict[str, Any], model: type[RequestModel], errors: list[FieldError], given_as: Mapping[str, str]
+) -> RequestModel:
+    try:
+        request = model.model_validate(values)
+    except ValidationError as problem:
+        seen: set[str] = set()
+        for detail in problem.errors(include_url=False, include_context=True):
+            name = str(detail["loc"][0]) if detail["loc"] else "body"
+            if name not in seen:
+                seen.add(name)
+                errors.append(
+                    _explain(detail, name, given_as.get(name, name), values.get(name), names_of(model).get(name))
+                )
+        raise RequestError(*errors) from None
+    if errors:
+        raise RequestError(*errors)
+    return request
+
+
+def _normalise(spec: FieldSpec, key: str, raw: object, *, from_text: bool) -> Any:
+    """The value that validation sees; None means "not given". Raises ``ValueError`` with a message for the reader."""
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
+        return None
+    if key in spec.about.switches:
+        return _switch(spec.about.switches[key], raw)
+    match spec.kind:
+        case Kind.INTEGER | Kind.NUMBER:
+            value = _number(spec, raw, from_text=from_text)
+        case Kind.BOOLEAN:
+            value = _boolean(raw, from_text=from_text)
+        case Kind.LIST:
+            value = _list(spec, raw)
+        case Kind.CHOICE | Kind.TEXT:
+            value = _word(spec, raw)
+        case Kind.OBJECT:
+            value = raw
+    return value
+
+
+def _switch(values: Mapping[str, str | None], raw: object) -> str | None:
+    word = str(raw).strip().lower()
+    if word in _BOOLEANS and "true" in values:
+        word = "true" if _BOOLEANS[word] else "false"
+    if not isinstance(raw, (str, bool, int)) or word not in values:
+        raise ValueError(f"takes {' or '.join(values)}.")
+    return values[word]
+
+
+def _number(spec: FieldSpec, raw: object, *, from_text: bool) -> Any:
+    if isinstance(raw, str):
+        if raw.strip().lower() in spec.about.empty_words:
+            return None
+        if not from_text:
+            raise ValueError("is text; a number goes here, without quotation marks.")
+        return raw.strip()
+    if isinstance(raw, bool):
+        raise ValueError("is true or false; a number goes here.")
+    return raw
+
+
+def _boolean(raw: object, *, from_text: bool) -> Any:
+    if isinstance(raw, bool):
+        return raw
+    if from_text and isinstance(raw, str) and raw.lower() in _BOOLEANS:
+        return _BOOLEANS[raw.lower()]
+    raise ValueError("is neither true nor false.")
+
+
+def _word(spec: FieldSpec, raw: object) -> Any:
+    if isinstance(raw, bool):
+        raw = str(raw).lower()
+    if not isinstance(raw, str):
+        raise ValueError("must be text.")
+    word = raw.strip()
+    lowered = word.lower()
+    if lowered in spec.about.empty_words:
+        return None
+    if lowered in spec.about.synonyms:
+        return spec.about.synonyms[lowered]
+    return lowered if any(choice.value == lowered for choice in spec.choices) else word
+
+
+def _list(spec: FieldSpec, raw: object) -> Any:
+    items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise ValueError("must be a list of names.")
+    if len(items) > MAX_LIST_ITEMS:
+        raise ValueError(f"has more than {MAX_LIST_ITEMS} names.")
+    names = tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+    if len(names) == 1:
+        word = spec.about.synonyms.get(names[0].lower(), names[0])
+        if word in spec.about.empty_words:
+            return ()
+        if word in TARGET_PRESETS and spec.choices:
+            return word
+    presets = [name for name in names if name in TARGET_PRESETS and spec.name == "lora_target_modules"]
+    if presets:
+        raise ValueError(f"mixes the preset {presets[0]} with other names; give one or the other.")
+    return names or None
+
+
+def _unknown(key: str, known: Mapping[str, FieldSpec]) -> FieldError:
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=3, cutoff=0.6)
+    names = tuple(dict.fromkeys(known[name].name for name in near))
+    hint = f" Did you mean {names[0]}?" if names else ""
+    return FieldError(field=key[:100], message=f"is not a field of this request.{hint}", suggestions=names)
+
+
+def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: FieldSpec | None) -> FieldError:
+    allowed = spec.allowed if spec is not None else None
+    kind = detail["type"]
+    if kind in {"greater_than_equal", "greater_than", "less_than_equal"}:
+        message = "is too small." if kind.startswith("greater") else "is too large."
+    elif kind in {
+        "int_from_float",
+        "int_parsing",
+        "int_parsing_size",
+        "float_parsing",
+        "finite_number",
+        "int_type",
+        "float_type",
+    }:
+        message = "is not a whole number." if spec is not None and spec.kind is Kind.INTEGER else "is not a number."
+    elif kind == "missing":
+        message = "is required."
+    elif spec is not None and spec.kind is Kind.CHOICE:
+        words = [choice.value for choice in spec.choices]
+        near = tuple(difflib.get_close_matches(str(value), words, n=2, cutoff=0.5))
+        return FieldError(
+            field=key, message=f"{_quoted(value)} is not one of the choices.", allowed=allowed, suggestions=near
+        )
+    elif spec is not None and spec.kind is Kind.LIST:
+        message = "has a name that is not a module name (letters, digits, underscores and full stops)."
+    elif name == "currency":
+        message, allowed = "is not a currency code.", "three letters, such as USD"
+    elif kind == "string_too_long":
+        message = "is too long."
+    else:
+        message = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}."
+    return FieldError(field=key, message=message, allowed=allowed)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f"“{text[:60]}…”" if len(text) > 60 else f"“{text}”"
