@@ -1,0 +1,134 @@
+"""Read a Hugging Face ``config.json`` into an :class:`~app.memory.architecture.Architecture`.
+
+The reader checks every number it takes and names the key it was looking for; which keys a family uses and
+what its library class assumes where a key is missing is data (:mod:`app.memory.families`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+MAXIMUM_DIMENSION = 2**24
+"""No released model has a dimension near this; larger numbers are typing errors."""
+MAXIMUM_LAYERS = 1024
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    # `attribute_map` of the library's configuration classes (transformers 5.23, models/*/configuration_*.py)
+    "hidden_size": ("n_embd", "d_model"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads"),
+    "num_key_value_heads": ("num_kv_heads", "n_head_kv"),
+    "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size"),
+    "max_position_embeddings": ("n_positions", "max_seq_len", "seq_length"),
+    "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "num_experts_per_tok": ("experts_per_token", "moe_k", "moe_topk", "num_experts_per_token"),
+}
+
+
+class ConfigError(ValueError):
+    """A configuration that describes no model: which key, what was wrong and what is allowed."""
+
+    def __init__(self, field: str, message: str, allowed: str | None = None) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+        self.allowed = allowed
+
+
+class ConfigReader:
+    """Typed, checked access to a configuration with its library's defaults and aliases behind it."""
+
+    def __init__(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        self._config = config
+        self._defaults = defaults
+        self.assumed: list[str] = []
+        """Keys that were taken from the library's defaults although they decide the shape."""
+
+    def raw(self, key: str) -> Any:
+        """The value under ``key`` or one of its aliases, else the library's default, else None."""
+        for name in (key, *ALIASES.get(key, ())):
+            value = self._config.get(name)
+            if value is not None:
+                return value
+        if key in self._config or key not in self._defaults:
+            return None
+        return self._defaults[key]
+
+    def has(self, key: str) -> bool:
+        return self.raw(key) is not None
+
+    def integer(
+        self, key: str, default: int | None = None, *, minimum: int = 1, maximum: int = MAXIMUM_DIMENSION
+    ) -> int:
+        """A whole number within bounds. Raises :class:`ConfigError` where it is missing or is none."""
+        value = self.raw(key)
+        if value is None:
+            if default is None:
+                raise ConfigError(key, "is missing, and the shape cannot be known without it", "a whole number")
+            return default
+        return check_integer(key, value, minimum=minimum, maximum=maximum)
+
+    def optional_integer(self, key: str, *, minimum: int = 1) -> int | None:
+        value = self.raw(key)
+        return None if value is None else check_integer(key, value, minimum=minimum)
+
+    def boolean(self, key: str, default: bool = False) -> bool:
+        value = self.raw(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise ConfigError(key, f"must be true or false, not {_shown(value)}", "true or false")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self.raw(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(key, f"must be a number, not {_shown(value)}", "a number")
+        return float(value)
+
+    def text(self, key: str, default: str) -> str:
+        value = self.raw(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise ConfigError(key, f"must be text, not {_shown(value)}", "text")
+        return value
+
+    def section(self, key: str) -> Mapping[str, Any] | None:
+        """A nested object such as ``text_config``, or None."""
+        value = self.raw(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise ConfigError(key, f"must be an object, not {_shown(value)}", "an object")
+        return value
+
+    def strings(self, key: str, length: int) -> tuple[str, ...] | None:
+        """A list of ``length`` strings (such as ``layer_types``), or None."""
+        value = self.raw(key)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(key, "must be a list of names", "a list with one name a layer")
+        if len(value) != length:
+            raise ConfigError(key, f"has {len(value)} entries for {length} layers", f"{length} entries")
+        return tuple(value)
+
+
+def check_integer(key: str, value: Any, *, minimum: int = 1, maximum: int = MAXIMUM_DIMENSION) -> int:
+    """``value`` as a whole number within bounds; raises :class:`ConfigError` naming ``key``."""
+    allowed = f"a whole number from {minimum} to {maximum}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        else:
+            raise ConfigError(key, f"must be a whole number, not {_shown(value)}", allowed)
+    if not minimum <= value <= maximum:
+        raise ConfigError(key, f"must be from {minimum} to {maximum}, not {value}", allowed)
+    return int(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "…"
