@@ -1,0 +1,311 @@
+"""What the services return: the shapes of the API's responses, which pages and embeds read as well.
+
+Bytes are integers, money is ``Decimal`` with its currency, seconds are floats. The fields are the API contract's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from app.memory.device import Verdict
+from app.memory.result import Component, Notice, ParameterCounts, Phase, PhaseName
+from app.request import FieldSource, Run
+
+FieldValue = str | int | float | bool | tuple[str, ...] | None
+
+
+class Period(StrEnum):
+    """What a price is for."""
+
+    HOUR = "hour"
+    MONTH = "month"
+
+
+class Commitment(StrEnum):
+    """How firmly a server is rented."""
+
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+    RESERVED = "reserved"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Money:
+    """An amount and its ISO 4217 currency."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """An amount for each hour or month of a whole server."""
+
+    amount: Decimal
+    currency: str
+    period: Period
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferReport:
+    """A dated price of one server with ``gpus_per_server`` cards."""
+
+    id: str
+    provider: str
+    gpu: str
+    gpus_per_server: int
+    price: Price
+    hourly: Money
+    """The price per hour; a month counts 730 hours (8,760 / 12)."""
+    minimum_term: str | None
+    tax_included: bool | None
+    setup_fee: Money | None
+    commitment: Commitment
+    region: str | None
+    in_stock: bool | None
+    observed_on: date | None
+    is_sample: bool
+    source: str | None
+    order_url: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictReport:
+    """Whether the chosen card holds the run, in one sentence whose numbers are the result's."""
+
+    status: Verdict
+    sentence: str
+    reason: str
+    gpu: str
+    gpu_name: str
+    memory_bytes: int
+    usable_bytes: int
+    required_bytes: int
+    headroom_bytes: int
+    """Usable less required, signed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryReport:
+    """Memory of one GPU, the fullest rank: ``components`` sum to the peak, with ``overheads`` to ``required_bytes``."""
+
+    peak_allocated_bytes: int
+    peak_allocated_low_bytes: int
+    peak_allocated_high_bytes: int
+    peak_reserved_bytes: int
+    peak_reserved_low_bytes: int
+    peak_reserved_high_bytes: int
+    required_bytes: int
+    required_low_bytes: int
+    required_high_bytes: int
+    coverage: float
+    peak_phase: PhaseName
+    components: tuple[Component, ...]
+    overheads: tuple[Component, ...]
+    phases: tuple[Phase, ...]
+    host_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedPart:
+    """A named share of a step's time."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedReport:
+    """How fast a step runs on the chosen card, over all GPUs of the run."""
+
+    tokens_per_second: float
+    tokens_per_second_low: float
+    tokens_per_second_high: float
+    coverage: float
+    step_seconds: float
+    mfu: float | None
+    hfu: float | None
+    bound_by: str
+    breakdown: tuple[SpeedPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeReport:
+    """How long the whole job takes."""
+
+    total_tokens: int
+    optimizer_steps: int
+    total_seconds: float
+    total_seconds_low: float
+    total_seconds_high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostReport:
+    """What the job costs with one offer."""
+
+    amount: Decimal
+    amount_low: Decimal
+    amount_high: Decimal
+    currency: str
+    offer: OfferReport
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardFit:
+    """One card of the catalogue against the run."""
+
+    slug: str
+    name: str
+    memory_bytes: int
+    usable_bytes: int
+    verdict: Verdict
+    reason: str
+    headroom_bytes: int
+    max_micro_batch_size: int
+    """Largest micro-batch the card holds with everything else unchanged; 0 where not even one sequence fits."""
+    min_gpus: int
+    """1 where one card holds the run, else a lower bound by memory: fewer such cards cannot hold it together."""
+    time: TimeReport | None
+    cost: CostReport | None
+    offer: OfferReport | None
+    """The cheapest offer of this card by the hour, or by the month where there is none by the hour."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggestion:
+    """One change that saves memory."""
+
+    changes: Mapping[str, FieldValue]
+    saves_bytes: int
+    step_time_ratio: float | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """What the numbers were computed with."""
+
+    memory_model: str
+    speed_model: str | None
+    catalogue: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Links:
+    """Where the same result lives: as JSON and as a page."""
+
+    self: str
+    page: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSummary:
+    """The model of a result."""
+
+    slug: str
+    name: str
+    hf_id: str | None
+    model_type: str
+    recognised: bool
+    max_position_embeddings: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstimateResult:
+    """Everything one estimate says. ``verdict`` is None without a chosen card."""
+
+    verdict: VerdictReport | None
+    model: ModelSummary
+    run: Run
+    field_sources: Mapping[str, FieldSource]
+    ignored: tuple[str, ...]
+    parameters: ParameterCounts
+    memory: MemoryReport
+    speed: SpeedReport | None
+    time: TimeReport | None
+    cost: CostReport | None
+    gpus: tuple[CardFit, ...]
+    suggestions: tuple[Suggestion, ...]
+    assumptions: tuple[str, ...]
+    warnings: tuple[Notice, ...]
+    similar_measurements: tuple[Mapping[str, FieldValue], ...]
+    versions: Versions
+    links: Links
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareRow:
+    """One model trained by one method; ``error`` instead of an estimate where the run cannot be."""
+
+    model: str
+    method: str
+    estimate: EstimateResult | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareResult:
+    """Methods × models."""
+
+    rows: tuple[CompareRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why an option or a decision is what it is."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecommendOption:
+    """A server that holds the run, in the order of the objective within its price period."""
+
+    position: int
+    run: Run
+    gpu: str
+    gpu_name: str
+    num_gpus: int
+    offer: OfferReport
+    verdict: Verdict
+    memory: MemoryReport
+    speed: SpeedReport | None
+    time: TimeReport | None
+    cost: CostReport | None
+    quality: float | None
+    reasons: tuple[Reason, ...]
+    trade_off: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectedCard:
+    """A card that does not hold the run, and the smallest change that would make it."""
+
+    gpu: str
+    method: str
+    reason: str
+    fix: Suggestion | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """The method that the answer leads with, if any run is possible at all."""
+
+    method: str | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecommendResult:
+    """Which server to rent."""
+
+    options: tuple[RecommendOption, ...]
+    pareto: tuple[int, ...]
+    rejected: tuple[RejectedCard, ...]
+    decision: Decision
+    evaluations: int
+    contact_url: str | None
