@@ -11,7 +11,8 @@ from app.units import GB, GIB, MIB
 RESERVE_BYTES: Final = 384 * MIB
 RESERVE_PER_MILLE: Final = 4
 """Where PyTorch's own total is not known, 384 MiB + 0.4 % of the driver's figure is taken off. That lies within
-0.25 GiB of every card with both figures: T4 450 MiB, L4 475, RTX 5090 495, L40S 612, RTX 4090 357, A100 40 GB 635, H100 478."""
+0.25 GiB of every card with both figures: T4 450 MiB, L4 475, RTX 5090 495, L40S 612, RTX 4090 357,
+A100 40 GB 635, H100 478."""
 
 PCIE_BYTES_PER_SECOND_PER_LANE: Final = {3: 0.985e9, 4: 1.969e9, 5: 3.938e9}
 """One direction, after 128b/130b coding of 8, 16 and 32 GT/s (PCI-SIG)."""

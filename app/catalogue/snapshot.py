@@ -75,6 +75,9 @@ class Resolution:
     note: str | None = None
 
 
+_Selections = dict[tuple[str, OfferFilter], tuple[Offer, ...]]
+
+
 class Snapshot:
     """An immutable picture of the catalogue. Everything it returns is immutable too."""
 
