@@ -1,1 +1,1 @@
-"""The services: a request and a catalogue snapshot in, a result out. Pages, REST and embeds call these and nothing below."""
+"""The services: a request and a catalogue snapshot in, a result out. Every view calls these and nothing below."""

@@ -7,28 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 
+from app.catalogue.facts import Commitment, Period
 from app.memory.device import Verdict
 from app.memory.result import Component, Notice, ParameterCounts, Phase, PhaseName
 from app.request import FieldSource, Run
 
 FieldValue = str | int | float | bool | tuple[str, ...] | None
-
-
-class Period(StrEnum):
-    """What a price is for."""
-
-    HOUR = "hour"
-    MONTH = "month"
-
-
-class Commitment(StrEnum):
-    """How firmly a server is rented."""
-
-    ON_DEMAND = "on_demand"
-    SPOT = "spot"
-    RESERVED = "reserved"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

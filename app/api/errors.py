@@ -1,0 +1,93 @@
+"""Every error as a problem document: what the services raise, what the framework raises, and what nobody expected."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.ops.problem import problem
+from app.request import RequestError
+
+logger = logging.getLogger(__name__)
+
+HtmlError = Callable[[Request, int, str], Response]
+
+_DETAILS: Mapping[int, str] = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+}
+
+
+class ApiError(Exception):
+    """A problem with a status of its own (400, 404, 406, 415…)."""
+
+    def __init__(
+        self, status: int, detail: str, *, suggestions: tuple[str, ...] = (), field: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.suggestions = suggestions
+        self.field = field
+
+
+def request_problem(error: RequestError) -> Response:
+    """The 422 of a request with wrong fields."""
+    entries = []
+    for entry in error.errors:
+        shown: dict[str, Any] = {"field": entry.field, "message": entry.message}
+        if entry.allowed:
+            shown["allowed"] = entry.allowed
+        if entry.suggestions:
+            shown["suggestions"] = list(entry.suggestions)
+        entries.append(shown)
+    count = len(entries)
+    detail = f"{entries[0]['field']} {entries[0]['message']}" if count == 1 else f"{count} fields need another value."
+    return problem(422, detail, title="The request has fields with errors", errors=entries)
+
+
+def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
+    """Register the handlers. ``html_error`` renders what pages show; addresses under ``/api/`` get documents."""
+
+    async def on_request_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return request_problem(error)
+
+    async def on_api_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        entries = []
+        if error.field:
+            entries = [{"field": error.field, "message": error.detail, "suggestions": list(error.suggestions)}]
+        return problem(error.status, error.detail, errors=entries)
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = _DETAILS.get(error.status_code, str(error.detail))
+        if html_error is not None and wants_page(request):
+            return html_error(request, error.status_code, detail)
+        return problem(error.status_code, detail, headers=error.headers)
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        request_id = getattr(request.state, "request_id", "unknown")
+        logger.error("request failed", exc_info=error, extra={"request_id": request_id, "path": request.url.path})
+        detail = f"Something went wrong on our side; it is logged under {request_id}."
+        if html_error is not None and wants_page(request):
+            return html_error(request, 500, detail)
+        return problem(500, detail)
+
+    handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        RequestError: on_request_error,
+        ApiError: on_api_error,
+        HTTPException: on_http_error,
+        Exception: on_anything,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether an error at this address is shown to a person."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")

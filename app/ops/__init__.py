@@ -1,0 +1,1 @@
+"""What runs around every request: pure ASGI, so that it costs microseconds."""

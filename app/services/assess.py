@@ -1,0 +1,134 @@
+"""The run of a request against cards: the pieces that estimate, compare and recommend share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from app.catalogue.facts import CatalogueGpu
+from app.catalogue.snapshot import OfferFilter, Snapshot
+from app.memory.config import ConfigError
+from app.memory.device import Device, Verdict
+from app.memory.estimate import estimate_memory, judge, largest_micro_batch
+from app.memory.result import MemoryEstimate
+from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
+from app.services.lookup import FoundModel, find_model
+from app.services.market import offer_report, servers_for
+from app.services.policy import Policy
+from app.services.report import least_gpus
+from app.services.results import CardFit, FieldValue
+from app.services.switches import Evaluated, Switch, evaluate
+
+
+@dataclass(kw_only=True, slots=True)
+class Assessment:
+    """One request, filled in and mapped, with the estimates made for it so far."""
+
+    resolved: ResolvedRun
+    model: FoundModel
+    groups: Groups
+    snapshot: Snapshot
+    policy: Policy
+    today: date
+    evaluations: int = 0
+    _by_device: dict[Device | None, MemoryEstimate] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Run, snapshot: Snapshot, today: date, policy: Policy) -> "Assessment":
+        """Fill in a request. Raises :class:`RequestError`."""
+        model = find_model(given, snapshot, policy)
+        resolved = resolve(given, currency=policy.currency)
+        return cls(
+            resolved=resolved,
+            model=model,
+            groups=to_groups(resolved.run),
+            snapshot=snapshot,
+            policy=policy,
+            today=today,
+        )
+
+    @property
+    def run(self) -> Run:
+        """The run with every field filled in."""
+        return self.resolved.run
+
+    @property
+    def market(self) -> OfferFilter:
+        """Which offers count for this run."""
+        return self.policy.market(self.run, self.today)
+
+    def memory(self, device: Device | None = None) -> MemoryEstimate:
+        """What the run takes on a card (or on any, where none is named). Raises :class:`RequestError`."""
+        known = self._by_device.get(device)
+        if known is None:
+            known = self._by_device[device] = self.memory_of(self.run, self.groups, device)
+        return known
+
+    def memory_of(self, run: Run, groups: Groups, device: Device | None) -> MemoryEstimate:
+        """What another run of the same model takes."""
+        self.evaluations += 1
+        try:
+            return estimate_memory(
+                self.model.architecture,
+                groups.method,
+                groups.precision,
+                groups.batch,
+                groups.cluster,
+                device=device,
+                include_workspaces=run.include_workspaces,
+            )
+        except ConfigError as problem:
+            raise RequestError(
+                FieldError(field=problem.field, message=problem.message, allowed=problem.allowed)
+            ) from None
+
+    def judged(self, gpu: CatalogueGpu) -> tuple[MemoryEstimate, Verdict, str]:
+        """The run on a card: what it takes, whether the card holds it, and why."""
+        estimate = self.memory(gpu.device)
+        verdict, reason = judge(estimate, gpu.device, self.groups.method, self.groups.precision, self.groups.batch)
+        return estimate, verdict, reason
+
+    def card(self, gpu: CatalogueGpu) -> CardFit:
+        """One card of the catalogue against the run, with its cheapest offer."""
+        estimate, verdict, reason = self.judged(gpu)
+        usable = gpu.device.usable_bytes
+        holds = verdict in {Verdict.FITS, Verdict.TIGHT}
+        servers = servers_for(gpu.slug, self.run.num_gpus, self.market, self.snapshot) if holds else ()
+        return CardFit(
+            slug=gpu.slug,
+            name=gpu.name,
+            memory_bytes=gpu.device.memory_bytes,
+            usable_bytes=usable,
+            verdict=verdict,
+            reason=reason,
+            headroom_bytes=usable - estimate.required_bytes,
+            max_micro_batch_size=largest_micro_batch(estimate, usable),
+            min_gpus=least_gpus(estimate, usable) if verdict is Verdict.DOES_NOT_FIT else self.run.num_gpus,
+            time=None,
+            cost=None,
+            offer=offer_report(servers[0]) if servers else None,
+        )
+
+    def savings(self, device: Device | None) -> list[Evaluated]:
+        """The single changes that save memory, evaluated."""
+        return evaluate(
+            self.memory(device), self.run, self.with_switch, lambda run: self.memory_of(run, to_groups(run), device)
+        )
+
+    def with_switch(self, switch: Switch) -> Run | None:
+        """The run with a switch turned, or None where that contradicts the request."""
+        return self.with_changes(switch.changes)
+
+    def with_changes(self, changes: Mapping[str, FieldValue]) -> Run | None:
+        """The run with fields changed and everything not given filled in anew."""
+        given = self.resolved.given
+        values = {name: getattr(given, name) for name in given.model_fields_set}
+        values.update(changes)
+        if "method" in changes:
+            # The stack fills these differently for each method, and a quantisation decides the method.
+            values.pop("quantization", None)
+        if "micro_batch_size" in changes:
+            values.pop("global_batch_size", None)
+        try:
+            return resolve(Run.model_validate(values), currency=self.policy.currency).run
+        except RequestError:
+            return None

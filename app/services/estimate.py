@@ -1,0 +1,98 @@
+"""One request, one result."""
+
+from datetime import date
+from typing import Final
+
+from app.catalogue.snapshot import Snapshot
+from app.memory.device import Verdict
+from app.memory.result import MemoryEstimate, Notice
+from app.request import GpuListing, Run, permalink
+from app.services.assess import Assessment
+from app.services.lookup import find_gpu
+from app.services.policy import DEFAULT_POLICY, Policy
+from app.services.report import memory_report, verdict_report
+from app.services.results import CardFit, EstimateResult, Links, Suggestion, VerdictReport, Versions
+from app.services.switches import suggestion
+
+MEMORY_MODEL_VERSION: Final = "1"
+API_PATH: Final = "/api/v1/estimate"
+PAGE_PATH: Final = "/"
+MAX_SUGGESTIONS: Final = 8
+
+
+def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> EstimateResult:
+    """What a run takes, on the chosen card and on the others.
+
+    Raises :class:`app.request.RequestError` for an unknown model or card, a bad config or contradicting fields.
+    ``today`` decides which offers are recent enough.
+    """
+    assessment = Assessment.of(given, snapshot, today, policy)
+    gpu = find_gpu(assessment.run.gpu, snapshot) if assessment.run.gpu else None
+    verdict: VerdictReport | None = None
+    if gpu is not None:
+        memory, status, reason = assessment.judged(gpu)
+        verdict = verdict_report(memory, gpu, status, reason)
+    else:
+        memory = assessment.memory()
+    link = permalink(given, _reference(given, assessment))
+    return EstimateResult(
+        verdict=verdict,
+        model=assessment.model.summary,
+        run=assessment.run.model_copy(
+            update={"model": assessment.model.reference, "config": None, "gpu": gpu.slug if gpu else None}
+        ),
+        field_sources=assessment.resolved.field_sources,
+        ignored=assessment.resolved.ignored,
+        parameters=memory.parameters,
+        memory=memory_report(memory),
+        speed=None,
+        time=None,
+        cost=None,
+        gpus=_cards(assessment),
+        suggestions=_suggestions(assessment, memory, verdict),
+        assumptions=memory.assumptions,
+        warnings=_warnings(assessment, memory),
+        similar_measurements=(),
+        versions=Versions(memory_model=MEMORY_MODEL_VERSION, speed_model=None, catalogue=snapshot.version),
+        links=Links(self=f"{API_PATH}?{link}", page=f"{PAGE_PATH}?{link}"),
+    )
+
+
+def _reference(given: Run, assessment: Assessment) -> dict[str, str]:
+    """A posted configuration is named by its hash in links."""
+    return {"model": assessment.model.reference} if given.config is not None else {}
+
+
+def _cards(assessment: Assessment) -> tuple[CardFit, ...]:
+    listing = assessment.run.gpus
+    if listing is GpuListing.NONE:
+        return ()
+    cards = (assessment.card(gpu) for gpu in assessment.snapshot.gpus)
+    return tuple(card for card in cards if listing is GpuListing.ALL or card.verdict in {Verdict.FITS, Verdict.TIGHT})
+
+
+def _suggestions(
+    assessment: Assessment, memory: MemoryEstimate, verdict: VerdictReport | None
+) -> tuple[Suggestion, ...]:
+    """Left out where nobody needs them: the chosen card holds the run and no cards are listed."""
+    if assessment.run.gpus is GpuListing.NONE and verdict is not None and verdict.status is Verdict.FITS:
+        return ()
+    gpu = assessment.snapshot.gpu(verdict.gpu) if verdict else None
+    found = assessment.savings(gpu.device if gpu else None)
+    return tuple(suggestion(memory, item) for item in found[:MAX_SUGGESTIONS])
+
+
+def _warnings(assessment: Assessment, memory: MemoryEstimate) -> tuple[Notice, ...]:
+    notices = list(memory.warnings)
+    summary, run = assessment.model.summary, assessment.run
+    if assessment.model.note:
+        notices.append(Notice("model_assumed", assessment.model.note))
+    limit = summary.max_position_embeddings
+    if limit is not None and run.sequence_length > limit:
+        notices.append(
+            Notice(
+                "beyond_context",
+                f"{summary.name} was made for {limit:,} tokens; the run asks for {run.sequence_length:,}.",
+            )
+        )
+    return tuple(notices)

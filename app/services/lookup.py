@@ -1,0 +1,130 @@
+"""Names in a request to things in the catalogue, or an error that offers the nearest."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.catalogue.facts import CatalogueGpu
+from app.catalogue.snapshot import Snapshot
+from app.memory.architecture import Architecture
+from app.memory.build import parse_config
+from app.memory.config import ConfigError
+from app.request import FieldError, RequestError, Run
+from app.services.policy import Policy
+from app.services.results import ModelSummary
+
+CONFIG_PREFIX = "config:"
+MAX_CONFIG_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundModel:
+    """The shape to compute with and what to call it."""
+
+    architecture: Architecture
+    summary: ModelSummary
+    reference: str
+    """What a permalink names: the catalogue slug, or ``config:<hash>``."""
+    note: str | None
+
+
+def find_model(given: Run, snapshot: Snapshot, policy: Policy) -> FoundModel:
+    """The model of a request. Raises :class:`RequestError` on ``model`` or ``config``."""
+    if given.model is not None and given.config is not None:
+        raise RequestError(FieldError(field="config", message="contradicts model: give one of the two."))
+    if given.config is not None:
+        return _from_config(given.config, config_hash(given.config), field="config")
+    if given.model is None:
+        raise RequestError(
+            FieldError(
+                field="model",
+                message="is required, unless a config is given.",
+                allowed="a catalogue name or Hugging Face id",
+            )
+        )
+    if given.model.lower().startswith(CONFIG_PREFIX):
+        key = given.model[len(CONFIG_PREFIX) :].lower()
+        config = policy.stored_config(key)
+        if config is None:
+            raise RequestError(
+                FieldError(
+                    field="model", message="names a configuration that is not kept any more; send it again as config."
+                )
+            )
+        return _from_config(config, key, field="model")
+    return _from_catalogue(given.model, snapshot)
+
+
+def _from_catalogue(name: str, snapshot: Snapshot) -> FoundModel:
+    found = snapshot.resolve_model(name)
+    if found is None:
+        near = tuple(model.slug for model in snapshot.nearest_models(name))
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise RequestError(FieldError(field="model", message=f"is not in the catalogue.{hint}", suggestions=near))
+    model = found.model
+    try:
+        architecture = model.architecture
+    except ConfigError as problem:
+        raise RequestError(
+            FieldError(
+                field="model", message=f"has a shape that is not supported yet: {problem.field} {problem.message}."
+            )
+        ) from None
+    summary = ModelSummary(
+        slug=model.slug,
+        name=model.name,
+        hf_id=model.hub_id,
+        model_type=architecture.model_type,
+        recognised=architecture.recognised,
+        max_position_embeddings=architecture.max_position_embeddings,
+    )
+    return FoundModel(architecture=architecture, summary=summary, reference=model.slug, note=found.note)
+
+
+def _from_config(config: Mapping[str, Any], key: str, *, field: str) -> FoundModel:
+    if field == "config" and len(canonical_config(config)) > MAX_CONFIG_BYTES:
+        raise RequestError(FieldError(field="config", message="is larger than 64 KB.", allowed="at most 64 KB"))
+    try:
+        architecture = _parsed(canonical_config(config).decode())
+    except ConfigError as problem:
+        raise RequestError(
+            FieldError(field=f"config.{problem.field}", message=f"{problem.message}.", allowed=problem.allowed)
+        ) from None
+    name = str(config.get("_name_or_path") or "")[:80] or f"{architecture.model_type} from a config.json"
+    summary = ModelSummary(
+        slug=f"{CONFIG_PREFIX}{key}",
+        name=name,
+        hf_id=None,
+        model_type=architecture.model_type,
+        recognised=architecture.recognised,
+        max_position_embeddings=architecture.max_position_embeddings,
+    )
+    return FoundModel(architecture=architecture, summary=summary, reference=summary.slug, note=None)
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> Architecture:
+    return parse_config(json.loads(text))
+
+
+def canonical_config(config: Mapping[str, Any]) -> bytes:
+    """A configuration as the bytes its hash is taken of: sorted keys, no blanks, ASCII."""
+    return json.dumps(config, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """The name under which a posted configuration is kept: the first 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(canonical_config(config)).hexdigest()[:32]
+
+
+def find_gpu(name: str, snapshot: Snapshot, *, field: str = "gpu") -> CatalogueGpu:
+    """The card of a request. Raises :class:`RequestError`."""
+    gpu = snapshot.gpu(name)
+    if gpu is None:
+        near = tuple(card.slug for card in snapshot.nearest_gpus(name))
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise RequestError(FieldError(field=field, message=f"is not in the catalogue.{hint}", suggestions=near))
+    return gpu

@@ -1,0 +1,36 @@
+"""What the operator decides about every answer: currency, which offers count, where people may turn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from app.catalogue.snapshot import OfferFilter
+from app.request import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The operator's choices. ``stored_config`` returns a pasted configuration by its hash, or None."""
+
+    currency: str = "USD"
+    offer_max_age_days: int | None = 365
+    include_spot: bool = False
+    include_samples: bool = True
+    contact_url: str | None = None
+    stored_config: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+
+    def market(self, run: Run, today: date) -> OfferFilter:
+        """Which offers count for a run with every field filled in."""
+        return OfferFilter(
+            today=today,
+            include_spot=run.spot or self.include_spot,
+            include_samples=self.include_samples,
+            max_age_days=self.offer_max_age_days,
+            region=run.region,
+            provider=run.provider,
+            currency=run.currency,
+        )
+
+
+DEFAULT_POLICY = Policy()

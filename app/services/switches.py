@@ -1,0 +1,135 @@
+"""Single changes to a run that may save memory, each evaluated by the memory model itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind
+from app.memory.result import MemoryEstimate
+from app.request import QuantizationChoice, Run
+from app.services.report import gib
+from app.services.results import FieldValue, Suggestion
+
+Evaluate = Callable[[Run], MemoryEstimate]
+
+_EIGHT_BIT_OPTIMIZER = "adamw_bnb_8bit"
+_WORTH_SAYING = 0.01
+"""A change that saves less than this share of the peak is not offered."""
+_SMALL_RANK = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switch:
+    """A change and the words for it; ``changes_job`` where the trained result is another one."""
+
+    code: str
+    words: str
+    changes: Mapping[str, FieldValue]
+    changes_job: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """A switch with the run it makes and what that run takes."""
+
+    switch: Switch
+    run: Run
+    estimate: MemoryEstimate
+    saves_bytes: int
+
+
+def switches(run: Run) -> Iterator[Switch]:
+    """Every single change that could save memory on this run, those that leave the result alone first."""
+    yield from _kernels(run)
+    yield from _batch(run)
+    if run.method is MethodKind.FULL and "8bit" not in run.optimizer and run.optimizer.startswith("adam"):
+        yield Switch(code="optimizer", words="Use 8-bit AdamW", changes={"optimizer": _EIGHT_BIT_OPTIMIZER})
+    if run.method is MethodKind.FULL and run.precision == "bf16-mixed":
+        yield Switch(code="precision", words="Train in pure bfloat16", changes={"precision": "bf16"}, changes_job=True)
+    if run.quantization in {QuantizationChoice.NF4, QuantizationChoice.FP4} and not run.double_quantization:
+        yield Switch(code="double_quantization", words="Quantise the scales too", changes={"double_quantization": True})
+    if run.method is MethodKind.QLORA and run.upcast_non_quantized:
+        yield Switch(
+            code="upcast", words="Leave what is not quantised in bfloat16", changes={"upcast_non_quantized": False}
+        )
+    if run.use_dora:
+        yield Switch(code="dora", words="Turn off DoRA", changes={"use_dora": False}, changes_job=True)
+    if run.lora_rank > _SMALL_RANK and run.method is not MethodKind.FULL:
+        yield Switch(code="rank", words=f"Use rank {_SMALL_RANK}", changes={"lora_rank": _SMALL_RANK}, changes_job=True)
+    yield from _methods(run)
+    if run.sequence_length >= 2 * 128:
+        half = run.sequence_length // 2
+        yield Switch(
+            code="sequence_length",
+            words=f"Cut sequences to {half:,} tokens",
+            changes={"sequence_length": half},
+            changes_job=True,
+        )
+
+
+def _kernels(run: Run) -> Iterator[Switch]:
+    if run.gradient_checkpointing is not Checkpointing.FULL:
+        yield Switch(
+            code="checkpointing", words="Turn on gradient checkpointing", changes={"gradient_checkpointing": "full"}
+        )
+    if run.loss_kernel is LossKernel.STANDARD:
+        yield Switch(code="loss_kernel", words="Use a fused loss kernel", changes={"loss_kernel": "liger"})
+    if run.keep_logits:
+        yield Switch(code="keep_logits", words="Do not keep the logits", changes={"keep_logits": False})
+    if run.attention is AttentionImplementation.EAGER:
+        yield Switch(code="attention", words="Use SDPA attention", changes={"attention": "sdpa"})
+    if not run.packing:
+        yield Switch(code="packing", words="Pack examples instead of padding them", changes={"packing": True})
+
+
+def _batch(run: Run) -> Iterator[Switch]:
+    if run.micro_batch_size % 2 == 0:
+        smaller, steps = run.micro_batch_size // 2, run.gradient_accumulation_steps * 2
+        yield Switch(
+            code="micro_batch",
+            words=f"Micro-batch {smaller}, accumulate {steps}",
+            changes={"micro_batch_size": smaller, "gradient_accumulation_steps": steps},
+        )
+    if run.micro_batch_size > 2:
+        steps = run.gradient_accumulation_steps * run.micro_batch_size
+        yield Switch(
+            code="micro_batch_1",
+            words=f"Micro-batch 1, accumulate {steps}",
+            changes={"micro_batch_size": 1, "gradient_accumulation_steps": steps},
+        )
+
+
+def _methods(run: Run) -> Iterator[Switch]:
+    if run.method is MethodKind.FULL:
+        yield Switch(code="lora", words="Train LoRA adapters instead", changes={"method": "lora"}, changes_job=True)
+    if run.method is not MethodKind.QLORA:
+        yield Switch(code="qlora", words="Train QLoRA adapters instead", changes={"method": "qlora"}, changes_job=True)
+
+
+def evaluate(
+    current: MemoryEstimate, run: Run, rerun: Callable[[Switch], Run | None], model: Evaluate
+) -> list[Evaluated]:
+    """Every switch that saves enough to be worth saying, the largest saving first.
+
+    ``rerun`` applies a switch to the request and fills it in again (None where the request then contradicts itself).
+    """
+    found = []
+    for switch in switches(run):
+        changed = rerun(switch)
+        if changed is None:
+            continue
+        estimate = model(changed)
+        saves = current.required_bytes - estimate.required_bytes
+        if saves > _WORTH_SAYING * current.required_bytes:
+            found.append(Evaluated(switch=switch, run=changed, estimate=estimate, saves_bytes=saves))
+    return sorted(found, key=lambda item: (item.switch.changes_job, -item.saves_bytes))
+
+
+def suggestion(current: MemoryEstimate, item: Evaluated) -> Suggestion:
+    """A switch in the contract's shape."""
+    before, after = gib(current.required_bytes), gib(item.estimate.required_bytes)
+    return Suggestion(
+        changes=item.switch.changes,
+        saves_bytes=item.saves_bytes,
+        step_time_ratio=None,
+        text=f"{item.switch.words}: {before} → {after} GiB.",
+    )
