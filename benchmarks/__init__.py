@@ -1,0 +1,1 @@
+"""Measurements of the product: accuracy of its estimates and its load."""

@@ -1,0 +1,1 @@
+"""Evidence behind the memory model: traced and measured training steps and how they were made."""

@@ -1,0 +1,115 @@
+"""Command line of the tracing harness: `run` a set of cases, `explain` one peak, `replay` the earlier cases."""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.tracing import replay, suites
+from benchmarks.accuracy.tracing.case import TraceCase
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status says whether every case was traced, or agreed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.tracing", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="trace a set of cases and append a row for each to a file")
+    run.add_argument("--cases", required=True, help=f"one of {', '.join(suites.SUITES)}, or a file of JSON cases")
+    run.add_argument("--out", required=True, type=Path, help="JSON lines; cases already in it are not traced again")
+    run.add_argument("--limit", type=int, help="trace at most this many")
+    explain = commands.add_parser("explain", help="list what is alive at the peak of one case")
+    explain.add_argument("--case", required=True, help="a JSON case, or FILE.jsonl:CASE_ID of a traced one")
+    explain.add_argument("--top", type=int, default=40, help="how many groups of tensors to list")
+    explain.add_argument("--at-end-of-forward", action="store_true", help="list what forward keeps, not the peak")
+    again = commands.add_parser("replay", help="trace earlier cases again and compare to the byte")
+    again.add_argument("--every", type=int, default=10, help="take each n-th case")
+    again.add_argument("--tag", help="only the cases of this tag")
+    options = parser.parse_args(arguments)
+    commands_by_name: dict[str, Callable[[Any], int]] = {"run": _run, "explain": _explain, "replay": _replay}
+    return commands_by_name[options.command](options)
+
+
+def _run(options: Any) -> int:
+    from benchmarks.accuracy.tracing import fake_cuda, results, step  # noqa: F401  (fake_cuda before PyTorch)
+
+    done = _case_ids(options.out)
+    cases = [case for case in _cases(options.cases) if case.case_id not in done][: options.limit]
+    failures = 0
+    for number, case in enumerate(cases, start=1):
+        started = time.monotonic()
+        try:
+            line = results.row(step.trace(case))
+        except Exception as error:  # a case that cannot be traced is a finding, and must not stop the others
+            failures += 1
+            traceback.print_exc(limit=-4)
+            print(f"{number}/{len(cases)} {case.name} {case.tag}: {error!r}"[:400], file=sys.stderr, flush=True)
+            continue
+        with options.out.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+        seconds = time.monotonic() - started
+        peak = line["peak_allocated_bytes"]
+        print(f"{number}/{len(cases)} {case.name} {case.tag}: {peak:,} B in {seconds:.1f} s", flush=True)
+    return 1 if failures else 0
+
+
+def _explain(options: Any) -> int:
+    from benchmarks.accuracy.tracing import fake_cuda, results, step  # noqa: F401  (fake_cuda before PyTorch)
+
+    trace = step.trace(_one_case(options.case))
+    line = results.row(trace)
+    for key in ("parameters", "adapted_modules", "phase_peak_bytes", "component_bytes", "end_of_forward_bytes"):
+        print(f"{key}: {json.dumps(line[key])}")
+    moment = trace.end_of_forward_moment if options.at_end_of_forward else trace.tracker.peak.moment
+    print(f"peak {line['peak_allocated_bytes']:,} bytes in {line['peak_phase']}, step {line['peak_step']}")
+    for group in results.groups_at(trace, moment)[: options.top]:
+        shape = "×".join(map(str, group.shape)) or "-"
+        what = f"{group.operator} [{shape}] {group.dtype}"
+        print(f"{group.size_bytes:>16,}  {group.count:>4}× {group.category:<24} {what}")
+    return 0
+
+
+def _replay(options: Any) -> int:
+    from benchmarks.accuracy.tracing import fake_cuda, step  # noqa: F401  (fake_cuda before PyTorch)
+
+    different = 0
+    rows = [row for row in replay.earlier_rows() if options.tag in (None, row["tag"])]
+    for row in rows[:: options.every]:
+        case = replay.as_case(row)
+        trace = step.trace(case)
+        peak, expected = trace.tracker.peak, row["peak_bytes"]
+        same = (peak.size_bytes, trace.total_parameters) == (expected, row["params_total"])
+        different += not same
+        verdict = "same" if same else f"differs by {peak.size_bytes - expected:+,}"
+        print(f"{case.tag} {case.name} {row['method']} {row['policy']}: {peak.size_bytes:,} {verdict}", flush=True)
+    return 1 if different else 0
+
+
+def _cases(source: str) -> Iterable[TraceCase]:
+    if source in suites.SUITES:
+        return suites.SUITES[source]()
+    return [TraceCase.from_flat(json.loads(line)) for line in Path(source).read_text().splitlines()]
+
+
+def _one_case(source: str) -> TraceCase:
+    if source.lstrip().startswith("{"):
+        return TraceCase.from_flat(json.loads(source))
+    path, _, case_id = source.rpartition(":")
+    for line in Path(path).read_text().splitlines():
+        row = json.loads(line)
+        if row["case_id"] == case_id:
+            return TraceCase(config=row["config"], fields=row["request"], name=row["name"], tag=row["tag"])
+    raise SystemExit(f"no case {case_id} in {path}")
+
+
+def _case_ids(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    return {json.loads(line)["case_id"] for line in path.read_text().splitlines()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Changes to the libraries that make a fake CUDA device in a CPU-only build decide as a real one would.
+
+Each says what the library does, and why it would be wrong here. They change which code runs, never what it allocates.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bitsandbytes
+import bitsandbytes.functional
+import bitsandbytes.nn.modules
+import peft.tuners.lora.dora
+import transformers.masking_utils
+
+from benchmarks.accuracy.tracing import attention
+from benchmarks.accuracy.tracing.fake_cuda import torch
+
+# A composite operator that only CUDA and CPU builds have kernels for is decomposed into several temporaries when the
+# CUDA kernel is missing. Registering a kernel, which fake tensors never run, keeps it one operator.
+_SINGLE_KERNEL_OPERATORS = ("silu_backward", "mish_backward")
+_CAPABILITY = (9, 0)
+
+_library = torch.library.Library("aten", "IMPL", "CUDA")
+
+
+def install() -> None:
+    """Apply every permanent change; call once, before a model is built."""
+    _pretend_cuda_is_there()
+    attention.install()
+    for operator in _SINGLE_KERNEL_OPERATORS:
+        _library.impl(operator, _never_run)
+    # Fake tensors count as "tracing", for which Transformers builds a 4-D mask; unpacked data really gets none.
+    transformers.masking_utils.find_packed_sequence_indices = lambda *_, **__: None
+    _let_dora_read_fake_weights()
+
+
+def _pretend_cuda_is_there() -> None:
+    import torch.cuda.amp.common
+
+    torch.cuda.amp.common.amp_definitely_not_available = lambda: False
+    torch.cuda.is_bf16_supported = lambda *_, **__: True
+    torch.cuda.get_device_capability = lambda *_, **__: _CAPABILITY
+    torch.cuda.synchronize = lambda *_, **__: None
+
+
+def _never_run(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("a CUDA kernel was called: only fake tensors may be on this device")
+
+
+def _let_dora_read_fake_weights() -> None:
+    """PEFT knows a 4-bit weight by the class Params4bit; here it is a plain parameter marked `is_4bit`."""
+    dora = peft.tuners.lora.dora
+    original = dora.dequantize_module_weight
+
+    def dequantise(module: Any) -> Any:
+        weight = module.weight
+        if getattr(weight, "is_4bit", False):
+            return bitsandbytes.functional.dequantize_4bit(weight.data, weight.quant_state)
+        return original(module)
+
+    def copied(module: Any) -> Any:
+        is_4bit = getattr(getattr(module, "weight", None), "is_4bit", False)
+        return module if is_4bit else copy.deepcopy(module)
+
+    dora.dequantize_module_weight = dequantise
+    dora.deepcopy = copied
+
+
+@contextmanager
+def plain_4bit_parameters() -> Iterator[None]:
+    """Within it bitsandbytes makes plain parameters: PyTorch cannot make a fake tensor of its class Params4bit."""
+    modules = bitsandbytes.nn.modules
+    original = modules.Params4bit
+    modules.Params4bit = lambda data, requires_grad=False, **_: torch.nn.Parameter(data, requires_grad=False)
+    try:
+        yield
+    finally:
+        modules.Params4bit = original
+
+
+@contextmanager
+def reassigned_parameters() -> Iterator[None]:
+    """Within it `Module.to` assigns new parameters: swapping tensors, its way for subclasses, fails on fake ones."""
+    original = torch.nn.Module._apply
+    torch.nn.Module._apply = _apply_by_assignment
+    try:
+        yield
+    finally:
+        torch.nn.Module._apply = original
+
+
+def _apply_by_assignment(module: Any, function: Any, recurse: bool = True) -> Any:
+    if recurse:
+        for child in module.children():
+            child._apply(function)
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            changed = torch.nn.Parameter(function(parameter.data), requires_grad=parameter.requires_grad)
+            module._parameters[name] = changed
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            module._buffers[name] = function(buffer)
+    return module
+
+
+def forget_quantisation_maps() -> None:
+    """Empty bitsandbytes' cache of lookup tables, and have new ones made as fake tensors."""
+    bitsandbytes.functional.name2qmap.clear()
+    bitsandbytes.functional.create_dynamic_map = lambda *_, **__: torch.zeros(256, device="cpu")

@@ -1,0 +1,215 @@
+"""Run the training step of one case under the tracker."""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import transformers
+from accelerate.utils.operations import convert_outputs_to_fp32
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from benchmarks.accuracy.tracing import model as models
+from benchmarks.accuracy.tracing import patches
+from benchmarks.accuracy.tracing.case import TraceCase
+from benchmarks.accuracy.tracing.fake_cuda import torch
+from benchmarks.accuracy.tracing.optimizers import make_optimizer
+from benchmarks.accuracy.tracing.quantise import quantisation_tensors
+from benchmarks.accuracy.tracing.saved_tensors import observed_by
+from benchmarks.accuracy.tracing.tracker import PARAMETER_CATEGORIES, Category, Phase, Tracker
+
+DEVICE = "cuda"
+WARM_UP_STEP = 1
+MEASURED_STEP = 2
+
+patches.install()
+transformers.logging.set_verbosity_error()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A traced case: the tracker with everything it saw, and what was counted beside it."""
+
+    case: TraceCase
+    tracker: Tracker
+    base_parameters: int
+    total_parameters: int
+    trainable_parameters: int
+    adapted_modules: dict[str, dict[str, int]]
+    resident_bytes: int
+    end_of_forward_bytes: int
+    end_of_forward_moment: int
+    end_of_step_bytes: int
+
+
+def trace(case: TraceCase) -> Trace:
+    """Run two steps of the case on fake tensors: the optimizer state of the first, all of the second.
+
+    The first step has no forward and backward: its gradients are simply allocated, which gives the same optimizer state
+    in half the time. Raises whatever the libraries raise for a case that they cannot run.
+    """
+    with _collector_paused(), torch.autograd.set_multithreading_enabled(False):
+        patches.forget_quantisation_maps()
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _Step(case).run()
+
+
+class _Step:
+    """The state of one traced run."""
+
+    def __init__(self, case: TraceCase) -> None:
+        base = models.build_base(case, DEVICE)
+        self.case = case
+        self.request = case.request
+        self.vocabulary = int(base.get_output_embeddings().weight.shape[0])
+        if case.is_quantised:  # counted before anything is replaced, and so once more after it, for a check
+            counted = models.base_parameter_count(base)
+        self.model = models.prepare(case, base)
+        self.trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        everything = models.base_parameter_count(self.model)
+        trainable = sum(parameter.numel() for parameter in self.trainable)
+        self.base_parameters = everything if case.is_full else everything - trainable
+        if case.is_quantised and counted != self.base_parameters:
+            raise AssertionError(f"quantisation changed the parameter count: {counted} → {self.base_parameters}")
+        tokens = self.request["micro_batch_size"] * self.request["sequence_length"]
+        self.tracker = Tracker(device_type=DEVICE, vocabulary=self.vocabulary, tokens=tokens)
+        self.end_of_forward_bytes = 0
+        self.end_of_forward_moment = 0
+
+    def run(self) -> Trace:
+        """Track what is resident, then the two steps."""
+        tracker = self.tracker
+        self._track_resident_tensors()
+        resident_bytes = tracker.live_bytes
+        optimizer = make_optimizer(
+            self.request["optimizer"],
+            self.model,
+            self.trainable,
+            embedding_state_32bit=self.request["embedding_state_32bit"],
+        )
+        with self._phase_markers(), tracker, observed_by(tracker):
+            self._warm_up(optimizer)
+            tracker.step = MEASURED_STEP
+            for _ in range(self.request["gradient_accumulation_steps"]):
+                self._forward_and_backward()
+            self._update(optimizer)
+        return Trace(
+            case=self.case,
+            tracker=tracker,
+            base_parameters=self.base_parameters,
+            total_parameters=models.base_parameter_count(self.model),
+            trainable_parameters=sum(parameter.numel() for parameter in self.trainable),
+            adapted_modules=models.adapted_modules(self.model),
+            resident_bytes=resident_bytes,
+            end_of_forward_bytes=self.end_of_forward_bytes,
+            end_of_forward_moment=self.end_of_forward_moment,
+            end_of_step_bytes=tracker.live_bytes,
+        )
+
+    def _track_resident_tensors(self) -> None:
+        for parameter in self.model.parameters():
+            trains = parameter.requires_grad
+            category = Category.TRAINABLE_PARAMETERS if trains else Category.FROZEN_PARAMETERS
+            self.tracker.track(parameter, category, "parameter")
+            if getattr(parameter, "is_4bit", False):
+                for tensor in quantisation_tensors(parameter):
+                    self.tracker.track(tensor, Category.QUANTISATION_STATE, "quantisation state")
+        for buffer in self.model.buffers():
+            self.tracker.track(buffer, Category.BUFFERS, "buffer")
+
+    @contextlib.contextmanager
+    def _phase_markers(self) -> Iterator[None]:
+        """Mark gradients as they are made, and at the output head the phases: forward → loss, backward → layers'."""
+        tracker = self.tracker
+        made_in_step = (Category.TEMPORARY, Category.SAVED, Category.RECOMPUTED, Category.LOGITS)
+
+        def label_gradient(parameter: Any) -> None:
+            tracker.relabel(parameter.grad, Category.GRADIENTS, only=made_in_step)
+
+        def enter_layers_backward(_: Any) -> None:
+            tracker.enter(Phase.BACKWARD)
+
+        def enter_loss(_: Any, arguments: tuple[Any, ...]) -> None:
+            if tracker.phase is Phase.FORWARD and not tracker.recomputing:
+                tracker.enter(Phase.LOSS)
+                if arguments[0].requires_grad:
+                    arguments[0].register_hook(enter_layers_backward)
+
+        hooks = [parameter.register_post_accumulate_grad_hook(label_gradient) for parameter in self.trainable]
+        head = models.base_of(self.model).get_output_embeddings()
+        hooks.append(head.register_forward_pre_hook(enter_loss))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _warm_up(self, optimizer: Any) -> None:
+        self.tracker.step = WARM_UP_STEP
+        self.tracker.enter(Phase.BACKWARD)
+        for parameter in self.trainable:
+            parameter.grad = torch.empty_like(parameter)
+            self.tracker.relabel(parameter.grad, Category.GRADIENTS)
+        self._update(optimizer)
+
+    def _forward_and_backward(self) -> None:
+        request, tracker = self.request, self.tracker
+        tracker.enter(Phase.FORWARD)
+        shape = (request["micro_batch_size"], request["sequence_length"])
+        token_ids = torch.zeros(*shape, dtype=torch.int64, device=DEVICE)
+        tracker.relabel(token_ids, Category.INPUTS)
+        inputs = {"input_ids": token_ids, "labels": token_ids}
+        if not request["packing"]:
+            inputs["attention_mask"] = torch.ones(*shape, dtype=torch.int64, device=DEVICE)
+            tracker.relabel(inputs["attention_mask"], Category.INPUTS)
+        outputs = self._forward()(**inputs)
+        loss = outputs.loss
+        if not request["keep_logits"]:
+            del outputs
+        self.end_of_forward_bytes = tracker.live_bytes
+        tracker.tick()
+        self.end_of_forward_moment = tracker.tick()
+        tracker.tick()
+        tracker.enter(Phase.BACKWARD_LOSS)
+        self._scaled(loss).backward()
+
+    def _forward(self) -> Any:
+        """The model's forward as accelerate wraps it: under autocast, and its outputs cast to float32."""
+        if self.case.autocast_dtype is None:
+            return self.model.forward
+        autocast = torch.autocast(DEVICE, dtype=getattr(torch, self.case.autocast_dtype))
+        return convert_outputs_to_fp32(autocast(self.model.forward))
+
+    def _scaled(self, loss: Any) -> Any:
+        """The loss times the scale that float16 gradients need; unscaling is in place, and so costs nothing."""
+        if self.case.autocast_dtype != "float16":
+            return loss
+        return loss * torch.ones((), dtype=torch.float32, device=DEVICE)
+
+    def _update(self, optimizer: Any) -> None:
+        tracker = self.tracker
+        if self.request["max_grad_norm"]:
+            tracker.enter(Phase.CLIP, count_what_is_alive=True)
+            torch.nn.utils.clip_grad_norm_(self.trainable, self.request["max_grad_norm"])
+        tracker.enter(Phase.OPTIMIZER_STEP, count_what_is_alive=True)
+        optimizer.step()
+        for state in optimizer.state.values():
+            for value in state.values():
+                if isinstance(value, torch.Tensor) and tracker.category_of(value) not in PARAMETER_CATEGORIES:
+                    tracker.relabel(value, Category.OPTIMIZER_STATE)
+        tracker.enter(Phase.ZERO_GRAD)
+        optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector from freeing tensors at moments of its own choosing."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()

@@ -1,0 +1,8 @@
+"""Designed sets of cases."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks.accuracy.tracing.case import TraceCase
+from benchmarks.accuracy.tracing.suites.dense import dense_cases
+
+SUITES: Mapping[str, Callable[[], Sequence[TraceCase]]] = {"dense": dense_cases}
