@@ -34,6 +34,8 @@ class Parameter:
     kind: ParameterKind
     elements: int
     count: int = 1
+    rows: int = 1
+    """Of a matrix, its first dimension; 1 for a vector."""
 
 
 class NormKind(StrEnum):
@@ -84,7 +86,7 @@ class Projection:
         return self.in_features * self.out_features
 
     def parameters(self) -> Iterator[Parameter]:
-        yield Parameter(ParameterKind.LINEAR, self.elements)
+        yield Parameter(ParameterKind.LINEAR, self.elements, rows=self.out_features)
         if self.bias:
             yield Parameter(ParameterKind.BIAS, self.out_features)
 
@@ -278,20 +280,27 @@ class Architecture:
         return tuple(counts.items())
 
     @cached_property
+    def windows(self) -> tuple[int, ...]:
+        """The different sliding windows, in tokens."""
+        mixers = (layer.mixer for layer, _ in self.distinct_layers)
+        return tuple({mixer.window for mixer in mixers if isinstance(mixer, Attention) and mixer.window is not None})
+
+    @cached_property
     def outer_parameters(self) -> tuple[Parameter, ...]:
         """Embeddings, final norm and head."""
         width = self.embedding_size or self.hidden_size
-        parameters = [Parameter(ParameterKind.EMBEDDING, self.vocab_size * width)]
+        parameters = [Parameter(ParameterKind.EMBEDDING, self.vocab_size * width, rows=self.vocab_size)]
         if self.learned_positions:
-            parameters.append(Parameter(ParameterKind.EMBEDDING, self.learned_positions * self.hidden_size))
+            table = self.learned_positions * self.hidden_size
+            parameters.append(Parameter(ParameterKind.EMBEDDING, table, rows=self.learned_positions))
         if self.embedding_norm is not None:
             parameters.extend(self.embedding_norm.parameters())
         if width != self.hidden_size:
-            parameters.append(Parameter(ParameterKind.LINEAR, width * self.hidden_size, 2))
+            parameters.append(Parameter(ParameterKind.LINEAR, width * self.hidden_size, 2, width))
         if self.final_norm is not None:
             parameters.extend(self.final_norm.parameters())
         if not self.tie_word_embeddings:
-            parameters.append(Parameter(ParameterKind.HEAD, self.vocab_size * width))
+            parameters.append(Parameter(ParameterKind.HEAD, self.vocab_size * width, rows=self.vocab_size))
         if self.head_bias:
             parameters.append(Parameter(ParameterKind.BIAS, self.vocab_size))
         return (*parameters, *self.extra_parameters)
@@ -299,15 +308,15 @@ class Architecture:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter tensor, alike ones merged."""
-        counts: dict[tuple[ParameterKind, int], int] = {}
+        counts: dict[tuple[ParameterKind, int, int], int] = {}
         for layer, occurrences in self.distinct_layers:
             for parameter in layer.parameters():
-                key = (parameter.kind, parameter.elements)
+                key = (parameter.kind, parameter.elements, parameter.rows)
                 counts[key] = counts.get(key, 0) + parameter.count * occurrences
         for parameter in self.outer_parameters:
-            key = (parameter.kind, parameter.elements)
+            key = (parameter.kind, parameter.elements, parameter.rows)
             counts[key] = counts.get(key, 0) + parameter.count
-        return tuple(Parameter(kind, elements, count) for (kind, elements), count in counts.items())
+        return tuple(Parameter(kind, elements, count, rows) for (kind, elements, rows), count in counts.items())
 
     @cached_property
     def total_parameters(self) -> int:

@@ -1,0 +1,383 @@
+"""The code of a decoder layer, transcribed operation by operation onto a tape.
+
+Each function follows the lines of the module it is named for (transformers 5.23 ``models/*/modeling_*.py``,
+PEFT 0.21 ``tuners/lora/layer.py``, ``bnb.py`` and ``dora.py``, bitsandbytes 0.50 ``nn/modules.py``), since
+what is kept for backward depends on how the code is written, not only on what it computes.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from app.memory.architecture import (
+    ActivationKind,
+    Attention,
+    BlockKind,
+    GatedMlp,
+    Layer,
+    Mlp,
+    Norm,
+    NormKind,
+    PlainMlp,
+    Projection,
+)
+from app.memory.policy import AttentionPath, Policy
+from app.memory.size import ZERO, Size, constant, per_token, scores
+from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
+
+Elements = Callable[[int], Size]
+
+
+@lru_cache(maxsize=4096)
+def tokens(features: int) -> Elements:
+    """[B, S, features]."""
+    return lambda width: Size(token=width * features)
+
+
+@lru_cache(maxsize=1024)
+def elements_of(count: int) -> Elements:
+    """A tensor of a fixed number of elements."""
+    return lambda width: Size(fixed=width * count)
+
+
+@lru_cache(maxsize=1024)
+def ranked(features: int) -> Elements:
+    """[features, r]."""
+    return lambda width: Size(rank=width * features)
+
+
+@lru_cache(maxsize=1)
+def rank_tokens() -> Elements:
+    """[B, S, r]."""
+    return lambda width: Size(token_rank=width)
+
+
+@lru_cache(maxsize=256)
+def pairs(heads: int) -> Elements:
+    """[B, heads, S, S]."""
+    return lambda width: Size(token_position=width * heads)
+
+
+class LayerCode:
+    """One layer's forward under a policy and an attention path."""
+
+    def __init__(self, tape: Tape, policy: Policy, path: AttentionPath, adapter_trainable: bool = True) -> None:
+        self.tape = tape
+        self.policy = policy
+        self.path = path
+
+    # -- norms
+
+    def norm(self, norm: Norm, x: Tensor, features: int) -> Tensor:
+        """``norm`` over ``features`` features a token in all (heads × width for a per-head norm)."""
+        tape = self.tape
+        groups = features // norm.width
+        weight = tape.parameter(
+            elements_of(norm.elements), self.policy.plain_width, trainable=self.policy.trains_base
+        ) if norm.elements else None
+        match norm.kind:
+            case NormKind.LAYER | NormKind.RMS_FUSED:
+                return self._fused_norm(norm, x, weight, groups)
+            case _:
+                return self._written_norm(norm, x, weight, groups)
+
+    def _fused_norm(self, norm: Norm, x: Tensor, weight: Tensor | None, groups: int) -> Tensor:
+        # `layer_norm` is on autocast's float32 list; keeps its input and per row the mean and rstd
+        if self.tape.autocast is not None:
+            x = self.tape.cast(x, FLOAT32)
+        statistics = (2 if norm.kind is NormKind.LAYER else 1) * FLOAT32 * groups
+        inputs = (x,) if weight is None else (x, weight)
+        return self.tape.record(inputs, x.elements, x.width, saves=(x,), extra_saved=per_token(statistics))
+
+    def _written_norm(self, norm: Norm, x: Tensor, weight: Tensor | None, groups: int) -> Tensor:
+        tape = self.tape
+        entry_width = x.width
+        x = tape.cast(x, FLOAT32)
+        if norm.kind is NormKind.LAYER_PYTHON:
+            mean = tape.reduce(x, tokens(groups), FLOAT32)
+            x = tape.add(x, mean)
+        # pow(2)'s backward: grad * (2 * x), two full-size temporaries before the result
+        square = tape.unary(x, saves_input=True, backward_temporary=x.elements(FLOAT32).times(2))
+        variance = tape.reduce(square, tokens(groups), FLOAT32)
+        inverse = tape.unary(variance, saves_output=True)
+        normalised = tape.multiply(x, inverse)
+        if norm.kind is NormKind.RMS:
+            normalised = tape.cast(normalised, entry_width)
+        if weight is not None:
+            scale = weight if norm.kind is NormKind.RMS else tape.cast(weight, FLOAT32)
+            normalised = tape.multiply(normalised, scale)
+        return normalised if norm.kind is NormKind.RMS else tape.cast(normalised, entry_width)
+
+    # -- projections
+
+    def project(self, projection: Projection, x: Tensor) -> Tensor:
+        """A projection with its adapter, if it carries one."""
+        result = self._base(projection, x)
+        if not self.policy.adapts(projection.name):
+            return result
+        if self.policy.quantization is not None:
+            return self._adapted_quantised(projection, x, result)
+        return self._adapted(projection, x, result)
+
+    def _base(self, projection: Projection, x: Tensor) -> Tensor:
+        policy, tape = self.policy, self.tape
+        out = tokens(projection.out_features)
+        if policy.quantization is None:
+            weight = tape.parameter(
+                elements_of(projection.elements), policy.base_width, trainable=policy.trains_base
+            )
+            result = tape.linear(x, weight, out)
+            if projection.bias and policy.trains_base:
+                bias = tape.parameter(elements_of(projection.out_features), policy.base_width, trainable=True)
+                result = tape.record((result, bias), out, result.width, rules=(GradientRule.ALIAS, GradientRule.NEW), view=True)
+            return result
+        # Linear4bit: to the compute dtype, dequantise and multiply, back to the input's dtype
+        copy = constant(projection.elements * HALF)
+        entry = tape.cast(x, HALF)
+        result = tape.record((entry,), out, HALF, forward_temporary=copy, backward_temporary=copy, temporary_category=Category.WEIGHT_COPY)
+        return tape.cast(result, x.width)
+
+    def _adapter_weights(self, projection: Projection) -> tuple[Tensor, Tensor]:
+        width = self.policy.adapter_width
+        return (
+            self.tape.parameter(ranked(projection.in_features), width, trainable=True),
+            self.tape.parameter(ranked(projection.out_features), width, trainable=True),
+        )
+
+    def _adapted(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
+        tape = self.tape
+        entry_width = result.width
+        x = tape.cast(x, self.policy.adapter_width)
+        if self.policy.use_dora:
+            result = tape.add(result, self._dora(projection, x, result))
+        else:
+            result = tape.add(result, self._low_rank(projection, x))
+        return tape.cast(result, entry_width)
+
+    def _adapted_quantised(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
+        tape = self.tape
+        converts = tape.autocast is None
+        result = tape.copy(result)
+        entry_width = result.width
+        if converts:
+            x = tape.cast(x, self.policy.adapter_width)
+        if self.policy.use_dora:
+            result = tape.add(result, self._dora(projection, x, result))
+            return tape.cast(result, entry_width) if converts else result
+        update = self._low_rank(projection, x)
+        if converts:
+            update = tape.cast(update, entry_width)
+        return tape.add(result, update)
+
+    def _low_rank(self, projection: Projection, x: Tensor) -> Tensor:
+        tape = self.tape
+        down, up = self._adapter_weights(projection)
+        if self.policy.dropout:
+            x = tape.dropout(x)
+        return tape.scale(tape.linear(tape.linear(x, down, rank_tokens()), up, tokens(projection.out_features)))
+
+    def _dora(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
+        tape, width = self.tape, self.policy.adapter_width
+        features, out = projection.in_features, projection.out_features
+        down, up = self._adapter_weights(projection)
+        magnitude = tape.parameter(elements_of(out), width, trainable=True)
+        if self.policy.dropout:
+            x = tape.dropout(x)
+        identity = tape.fresh(elements_of(features * features), width)
+        update = tape.linear(tape.linear(identity, down, ranked(features)), up, elements_of(projection.elements))
+        update = tape.cast(update, x.width)
+        norm_of = tape.fresh(lambda w: constant(3 * w * projection.elements), x.width)
+        tape.record((update, norm_of), elements_of(out), x.width, rules=(GradientRule.NEW, GradientRule.NEW))
+        scale = tape.unary(magnitude)
+        base = result
+        if self.policy.dropout:
+            weight = tape.parameter(elements_of(projection.elements), x.width, trainable=False)
+            base = tape.linear(x, weight, tokens(out))
+        low_rank = tape.linear(tape.linear(x, down, rank_tokens()), up, tokens(out))
+        return tape.add(
+            tape.multiply(base, tape.scale(scale)), tape.scale(tape.multiply(low_rank, scale))
+        )
+
+    # -- attention
+
+    def attention(self, attention: Attention, x: Tensor) -> Tensor:
+        """``LlamaAttention.forward`` and its relatives."""
+        query, key, value = self._query_key_value(attention, x)
+        if attention.query_norm is not None:
+            query = self.norm(attention.query_norm, query, attention.query_width)
+        if attention.key_norm is not None:
+            key = self.norm(attention.key_norm, key, attention.key_value_width)
+        if attention.rotary_dim:
+            query = self._rotate(query, attention.num_heads, attention)
+            key = self._rotate(key, attention.num_key_value_heads, attention)
+        mixed = {
+            AttentionPath.FLASH: self._flash,
+            AttentionPath.EFFICIENT: self._efficient,
+            AttentionPath.MATH: self._math,
+            AttentionPath.EAGER: self._eager,
+        }[self.path](attention, query, key, value)
+        return self.project(attention.output, mixed)
+
+    def _query_key_value(self, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if attention.fused is not None:
+            fused = self.project(attention.fused, x)
+            return (
+                self.tape.narrow(fused, tokens(attention.query_width)),
+                self.tape.narrow(fused, tokens(attention.key_value_width)),
+                self.tape.narrow(fused, tokens(attention.key_value_width)),
+            )
+        assert attention.query is not None and attention.key is not None and attention.value is not None
+        return self.project(attention.query, x), self.project(attention.key, x), self.project(attention.value, x)
+
+    def _rotate(self, x: Tensor, heads: int, attention: Attention) -> Tensor:
+        """``x * cos + rotate_half(x) * sin``; cos and sin are made once outside."""
+        tape = self.tape
+        width = self.policy.stream_width
+        half = tokens(heads * attention.rotary_dim // 2)
+        rotated_elements = tokens(heads * attention.rotary_dim)
+        part = x if attention.rotary_dim == attention.head_dim else tape.narrow(x, rotated_elements)
+        second = tape.scale(tape.narrow(part, half))
+        swapped = tape.concatenate(second, tape.narrow(part, half), rotated_elements)
+        table = tape.input(lambda w: ZERO, width, requires_grad=False)
+        rotated = tape.add(self._times(part, table), self._times(swapped, table))
+        if part is x:
+            return rotated
+        rest = tape.narrow(x, tokens(heads * (attention.head_dim - attention.rotary_dim)))
+        return tape.concatenate(rotated, rest, x.elements)
+
+    def _times(self, x: Tensor, table: Tensor) -> Tensor:
+        width = max(x.width, table.width)
+        rule = GradientRule.NEW if width == x.width else GradientRule.CONVERTED
+        return self.tape.record((x,), x.elements, width, rules=(rule,))
+
+    def _to_kernel(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        if self.tape.autocast is None:
+            return tensors
+        return tuple(self.tape.cast(tensor, self.tape.autocast) for tensor in tensors)
+
+    def _repeat(self, attention: Attention, x: Tensor) -> Tensor:
+        if attention.num_heads == attention.num_key_value_heads:
+            return x
+        return self.tape.record((x,), tokens(attention.query_width), x.width)
+
+    def _flash(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
+        query, key, value = self._to_kernel(query, key, value)
+        expanded = 2 * HALF * attention.query_width if attention.num_heads != attention.num_key_value_heads else 0
+        workspace = per_token(FLOAT32 * (attention.num_heads + attention.query_width) + expanded)
+        return self.tape.record(
+            (query, key, value),
+            tokens(attention.query_width),
+            query.width,
+            saves=(query, key, value),
+            saves_output=True,
+            extra_saved=per_token(FLOAT32 * attention.num_heads),
+            backward_temporary=workspace,
+        )
+
+    def _efficient(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The memory-efficient kernel: as flash, with repeated key/value heads and a dense mask where there is one."""
+        masked = self.policy.padded or attention.window is not None
+        key, value = self._repeat(attention, key), self._repeat(attention, value)
+        query, key, value = self._to_kernel(query, key, value)
+        return self.tape.record(
+            (query, key, value),
+            tokens(attention.query_width),
+            query.width,
+            saves=(query, key, value),
+            saves_output=True,
+            extra_saved=per_token(FLOAT32 * attention.num_heads) + (scores(query.width) if masked else ZERO),
+            backward_temporary=per_token(FLOAT32 * attention.num_heads),
+        )
+
+    def _math(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """``_scaled_dot_product_attention_math``: every product is an operation of its own."""
+        tape = self.tape
+        query = tape.scale(query)
+        key = self._repeat(attention, key)
+        value = self._repeat(attention, value)
+        key = tape.scale(key)
+        weights = tape.matmul(query, key, pairs(attention.num_heads))
+        weights = tape.unary(weights, saves_output=True)
+        return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+
+    def _eager(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """``eager_attention_forward``: scores, softmax in float32, a 16-bit copy for the product."""
+        tape = self.tape
+        key, value = self._repeat(attention, key), self._repeat(attention, value)
+        weights = tape.scale(tape.matmul(query, key, pairs(attention.num_heads)))
+        if attention.scores_softcap:
+            weights = tape.scale(tape.unary(tape.scale(weights), saves_output=True))
+        weights = tape.add(weights, tape.fresh(scores, weights.width))
+        weights = tape.unary(weights, saves_output=True, width=FLOAT32)
+        weights = tape.cast(weights, query.width)
+        return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+
+    # -- MLP
+
+    def mlp(self, mlp: Mlp, x: Tensor) -> Tensor:
+        match mlp:
+            case GatedMlp():
+                return self._gated(mlp, x)
+            case PlainMlp():
+                return self._plain(mlp, x)
+
+    def _gated(self, mlp: GatedMlp, x: Tensor) -> Tensor:
+        tape, width = self.tape, tokens(mlp.intermediate_size)
+        if mlp.gate_up is not None:
+            fused = self.project(mlp.gate_up, x)
+            gate, up = tape.narrow(fused, width), tape.narrow(fused, width)
+        else:
+            assert mlp.gate is not None and mlp.up is not None
+            gate, up = self.project(mlp.gate, x), None
+        activated = tape.unary(gate, saves_input=True)
+        if up is None:
+            assert mlp.up is not None
+            up = self.project(mlp.up, x)
+        return self.project(mlp.down, tape.multiply(activated, up))
+
+    def _plain(self, mlp: PlainMlp, x: Tensor) -> Tensor:
+        tape = self.tape
+        hidden = self.project(mlp.up, x)
+        match mlp.activation:
+            case ActivationKind.FUSED:
+                hidden = tape.unary(hidden, saves_input=True)
+            case ActivationKind.SQUARED_RELU:
+                hidden = tape.unary(tape.unary(hidden, saves_output=True), saves_input=True)
+            case ActivationKind.TANH_GELU_PYTHON:
+                # 0.5 * x * (1 + tanh(c * (x + 0.044715 * x³)))
+                cube = tape.unary(hidden, saves_input=True)
+                inner = tape.scale(tape.add(hidden, tape.scale(cube)))
+                hidden = tape.multiply(tape.scale(hidden), tape.unary(inner, saves_output=True))
+        return self.project(mlp.down, hidden)
+
+    # -- the layer
+
+    def layer(self, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+        """The arrangement of norms, branches and residual additions."""
+        match layer.block:
+            case BlockKind.PARALLEL:
+                return self._parallel(layer, x, hidden_size)
+            case _:
+                return self._sequential(layer, x, hidden_size)
+
+    def _sequential(self, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+        norms = iter(layer.norms)
+        before = layer.block is not BlockKind.POST_NORM
+        after = layer.block is not BlockKind.PRE_NORM
+        for part in (layer.mixer, layer.mlp):
+            if part is None:
+                continue
+            branch = self.norm(next(norms), x, hidden_size) if before else x
+            branch = self.attention(part, branch) if isinstance(part, Attention) else self.mlp(part, branch)
+            if after:
+                branch = self.norm(next(norms), branch, hidden_size)
+            if layer.residual_multiplier:
+                branch = self.tape.scale(branch)
+            x = self.tape.add(x, branch)
+        return x
+
+    def _parallel(self, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+        normed = [self.norm(norm, x, hidden_size) for norm in layer.norms]
+        assert layer.mixer is not None and layer.mlp is not None
+        attended = self.attention(layer.mixer, normed[0])
+        return self.tape.add(self.tape.add(attended, self.mlp(layer.mlp, normed[-1])), x)

@@ -1,0 +1,231 @@
+"""One GPU's memory through a training step: the public face of the model."""
+
+from collections.abc import Mapping
+
+from app.memory.architecture import Architecture
+from app.memory.device import Device
+from app.memory.head import LossPolicy, loss_tile
+from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Precision, QuantizationFormat
+from app.memory.optimizers import OPTIMIZERS
+from app.memory.overheads import (
+    COVERAGE,
+    CUDA_CONTEXT_BYTES,
+    SLACK_MEDIAN,
+    allocated_interval,
+    required_interval,
+    reserved_interval,
+    share,
+    workspace_bytes,
+)
+from app.memory.parts import COMPONENTS, OVERHEADS
+from app.memory.policy import Policy, make_policy
+from app.memory.result import (
+    Component,
+    ComponentName,
+    MemoryEstimate,
+    Moment,
+    Notice,
+    OverheadName,
+    Phase,
+    PhaseName,
+)
+from app.memory.states import States, model_states
+from app.memory.step import StepMoment, step_moments
+from app.memory.tape import Category
+from app.units import ALLOCATION_BLOCK_BYTES
+
+CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
+    Category.ACTIVATION: ComponentName.ACTIVATIONS,
+    Category.LOGITS: ComponentName.LOGITS,
+    Category.WEIGHT_COPY: ComponentName.GATHERED_WEIGHTS,
+    Category.TEMPORARY: ComponentName.TEMPORARIES,
+    Category.GRADIENT: ComponentName.GRADIENTS,
+}
+
+Held = dict[ComponentName, int]
+
+
+def estimate_memory(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster | None = None,
+    *,
+    device: Device | None = None,
+    include_workspaces: bool = True,
+) -> MemoryEstimate:
+    """Bytes that one GPU holds in each phase of a training step, and their peak.
+
+    ``device`` only decides library workspaces; without one they are an Ampere card's. Without workspaces the
+    figure is what traced runs count.
+    """
+    policy = make_policy(method, precision.policy, batch)
+    states = model_states(architecture, method, policy)
+    moments = run_moments(architecture, policy, states, batch)
+    rank = method.adapter.rank if method.adapter else 0
+    held = _held_throughout(states, accumulating=policy.accumulating)
+    if include_workspaces:
+        held[ComponentName.WORKSPACES] = workspace_bytes(device)
+    phases = _computing_phases(moments, held, batch, rank)
+    phases += _updating_phases(states, held)
+    peak = max(phases, key=lambda phase: phase.bytes)
+    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
+    reserved = reserved_interval(allocated)
+    slack = share(peak.bytes, SLACK_MEDIAN)
+    return MemoryEstimate(
+        parameters=states.counts,
+        peak_allocated_bytes=peak.bytes,
+        peak_allocated=allocated,
+        peak_reserved_bytes=peak.bytes + slack,
+        peak_reserved=reserved,
+        required_bytes=peak.bytes + slack + CUDA_CONTEXT_BYTES,
+        required=required_interval(reserved),
+        coverage=COVERAGE,
+        peak_phase=peak.name,
+        components=peak.components,
+        overheads=(
+            overhead(OverheadName.ALLOCATOR_SLACK, slack),
+            overhead(OverheadName.CUDA_CONTEXT, CUDA_CONTEXT_BYTES),
+        ),
+        phases=tuple(phases),
+        host_bytes=0,
+        moments=_affine_moments(moments, phases, held, batch.sequence_length, rank),
+        assumptions=_assumptions(architecture, method, policy, batch),
+        warnings=_warnings(architecture),
+    )
+
+
+def run_moments(
+    architecture: Architecture, policy: Policy, states: States, batch: Batch
+) -> tuple[StepMoment, ...]:
+    """The moments of this run's forward and backward."""
+    tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
+    return step_moments(
+        architecture,
+        policy,
+        LossPolicy(batch.loss_kernel, tile, batch.keep_logits, states.trains_head),
+        batch.gradient_checkpointing,
+        _masked_length(architecture, batch.sequence_length),
+        states.trains_embedding,
+    )
+
+
+def _masked_length(architecture: Architecture, sequence_length: int) -> int:
+    """The smallest length that reaches the same sliding windows as ``sequence_length``."""
+    return max((window + 1 for window in architecture.windows if window < sequence_length), default=1)
+
+
+def _held_throughout(states: States, *, accumulating: bool) -> Held:
+    held: Held = {
+        ComponentName.WEIGHTS: states.weights,
+        ComponentName.QUANTISATION_STATE: states.quantisation_state,
+        ComponentName.ADAPTERS: states.adapters,
+        ComponentName.OPTIMIZER_STATE: states.optimizer_state,
+    }
+    if accumulating:
+        held[ComponentName.GRADIENTS] = states.gradients
+    return held
+
+
+def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch, rank: int) -> list[Phase]:
+    """Forward, loss and backward: the largest moment of each."""
+    largest: dict[PhaseName, tuple[int, StepMoment]] = {}
+    length, samples = batch.sequence_length, batch.micro_batch_size
+    for moment in moments:
+        bytes_ = moment.total.at(samples, length, rank)
+        if moment.phase not in largest or bytes_ > largest[moment.phase][0]:
+            largest[moment.phase] = (bytes_, moment)
+    phases = []
+    for name in PhaseName:
+        if name in largest:
+            parts = dict(held)
+            for category, size in largest[name][1].parts:
+                component = CATEGORY_COMPONENT[category]
+                parts[component] = parts.get(component, 0) + size.at(samples, length, rank)
+            phases.append(_phase(name, parts))
+    return phases
+
+
+def _updating_phases(states: States, held: Held) -> list[Phase]:
+    """Clipping keeps a norm a tensor (``torch/nn/utils/clip_grad.py``); the update its own temporaries."""
+    norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
+    phases = []
+    for name, temporary in ((PhaseName.CLIP, norms), (PhaseName.OPTIMIZER_STEP, states.step_temporary)):
+        parts = {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary}
+        phases.append(_phase(name, parts))
+    return phases
+
+
+def _affine_moments(
+    moments: tuple[StepMoment, ...], phases: list[Phase], held: Held, sequence_length: int, rank: int
+) -> tuple[Moment, ...]:
+    base = sum(held.values())
+    affine = [
+        Moment(
+            moment.phase,
+            base + moment.total.fixed_bytes(sequence_length, rank),
+            moment.total.bytes_per_sample(sequence_length, rank),
+        )
+        for moment in moments
+    ]
+    affine += [Moment(phase.name, phase.bytes, 0) for phase in phases if phase.name in UPDATING]
+    return tuple(affine)
+
+
+UPDATING = frozenset({PhaseName.CLIP, PhaseName.OPTIMIZER_STEP})
+
+
+def _phase(name: PhaseName, parts: Held) -> Phase:
+    components = tuple(component(part, parts[part]) for part in ComponentName if parts.get(part))
+    return Phase(name, sum(part.bytes for part in components), components)
+
+
+def component(name: ComponentName, bytes_: int) -> Component:
+    """A component with its words."""
+    words = COMPONENTS[name]
+    return Component(name, bytes_, words.explanation, None, words.source)
+
+
+def overhead(name: OverheadName, bytes_: int) -> Component:
+    """An overhead with its words."""
+    words = OVERHEADS[name]
+    return Component(name, bytes_, words.explanation, None, words.source)
+
+
+def _assumptions(architecture: Architecture, method: Method, policy: Policy, batch: Batch) -> tuple[str, ...]:
+    lines = list(BASE_ASSUMPTIONS)
+    if OPTIMIZERS[method.optimizer].paged:
+        lines.append("Paged optimizer state is counted on the card; under pressure some of it moves to the host.")
+    if batch.gradient_checkpointing is Checkpointing.SELECTIVE:
+        lines.append("Selective checkpointing recomputes every second layer.")
+    if policy.quantization is QuantizationFormat.INT8:
+        lines.append("INT8 keeps each linear layer's 16-bit input for backward, as LLM.int8() does.")
+    return tuple(lines)
+
+
+BASE_ASSUMPTIONS = (
+    "One steady step, after the optimizer's state exists; the transient of loading the model is not counted.",
+    "The interval starts from 39 simulated allocator runs and reported context sizes; "
+    "what a card must have is not yet validated against device-level measurements.",
+)
+
+
+def _warnings(architecture: Architecture) -> tuple[Notice, ...]:
+    return tuple(Notice("architecture", note) for note in architecture.notes)
+
+
+def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:
+    """The largest micro-batch whose required bytes, at the estimate's slack, stay within ``usable_bytes``; 0 for none.
+
+    Each moment is affine in the micro-batch, so this is the smallest of a few divisions.
+    """
+    budget = usable_bytes - CUDA_CONTEXT_BYTES
+    allocated = budget * 1000 // (1000 + SLACK_MEDIAN[0])
+    bounds = []
+    for moment in estimate.moments:
+        if moment.bytes_per_sample:
+            bounds.append((allocated - moment.fixed_bytes) // moment.bytes_per_sample)
+        elif moment.fixed_bytes > allocated:
+            return 0
+    return max(0, min(bounds, default=0))

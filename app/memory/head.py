@@ -1,0 +1,133 @@
+"""The end of the forward pass: final norm, output projection and loss, as a tape.
+
+Source: transformers 5.23 ``loss/loss_utils.py`` (logits are upcast to float32, then ``cross_entropy``);
+Liger 0.6 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logprob.py``.
+"""
+
+from dataclasses import dataclass
+
+from app.memory.activations import LayerCode, elements_of, tokens
+from app.memory.architecture import Architecture
+from app.memory.inputs import LossKernel
+from app.memory.policy import AttentionPath, Policy
+from app.memory.size import ZERO, constant, per_token
+from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
+
+CHUNK_TOKENS = 4096
+CHUNK_WORDS = 32768
+"""TRL's tile of logits (``trl/kernels/chunked_logprob.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossTile:
+    """The logits that a fused loss holds at once, for a given number of tokens: bytes in all, or bytes a token."""
+
+    fixed_elements: int = 0
+    elements_per_token: int = 0
+
+
+def loss_tile(kernel: LossKernel, architecture: Architecture, token_count: int) -> LossTile:
+    """The tile of ``token_count`` tokens; empty for the standard loss."""
+    vocab_size = architecture.vocab_size
+    match kernel:
+        case LossKernel.STANDARD:
+            return LossTile()
+        case LossKernel.CHUNKED:
+            words = min(CHUNK_WORDS, vocab_size)
+            if token_count >= CHUNK_TOKENS:
+                return LossTile(fixed_elements=CHUNK_TOKENS * words)
+            return LossTile(elements_per_token=words)
+        case LossKernel.LIGER:
+            parts = -(-vocab_size // architecture.hidden_size)
+            rows = -(-token_count // parts)
+            chunk = min(1 << (rows - 1).bit_length(), token_count)
+            return LossTile(elements_per_token=-(-chunk * vocab_size // token_count))
+
+
+@dataclass(frozen=True, slots=True)
+class LossPolicy:
+    """How the loss is computed."""
+
+    kernel: LossKernel
+    tile: LossTile
+    keep_logits: bool
+    trains_head: bool
+
+
+def head_tape(architecture: Architecture, policy: Policy, loss: LossPolicy) -> tuple[Tape, Tensor, Tensor]:
+    """The tape from the last layer's output to the loss, its result and its source."""
+    tape = Tape(autocast=policy.autocast)
+    code = LayerCode(tape, policy, AttentionPath.FLASH)
+    hidden_size = architecture.hidden_size
+    source = tape.input(tokens(hidden_size), policy.stream_width, requires_grad=True)
+    hidden = source
+    if architecture.final_norm is not None:
+        hidden = code.norm(architecture.final_norm, source, hidden_size)
+        hidden.storage.held = True
+    width = architecture.embedding_size or hidden_size
+    if width != hidden_size:
+        projection = tape.parameter(
+            elements_of(width * hidden_size), policy.plain_width, trainable=policy.trains_base
+        )
+        hidden = tape.linear(hidden, projection, tokens(width))
+    weight = tape.parameter(
+        elements_of(architecture.vocab_size * width), policy.plain_width, trainable=loss.trains_head
+    )
+    if loss.kernel is LossKernel.STANDARD:
+        return tape, _standard(architecture, tape, hidden, weight, loss.keep_logits), source
+    return tape, _fused(tape, hidden, weight, loss), source
+
+
+def _standard(architecture: Architecture, tape: Tape, hidden: Tensor, weight: Tensor, keep_logits: bool) -> Tensor:
+    logits = tape.linear(hidden, weight, tokens(architecture.vocab_size), category=Category.LOGITS)
+    if architecture.logits_multiplier:
+        logits = tape.scale(logits)
+    if architecture.logits_softcap:
+        logits = tape.scale(tape.unary(tape.scale(logits), saves_output=True))
+    # the model's output object holds the logits until forward returns
+    logits.storage.held = True
+    upcast = tape.cast(logits, FLOAT32)
+    log_probabilities = tape.unary(upcast, saves_output=True)
+    loss = tape.record((log_probabilities,), lambda width: constant(width), FLOAT32)
+    if keep_logits:
+        kept = logits
+        if tape.autocast is not None:
+            # accelerate's convert_outputs_to_fp32 hands the trainer a float32 copy
+            kept = tape.fresh(logits.elements, FLOAT32, Category.LOGITS)
+        tape.keep(kept)
+    return loss
+
+
+def _fused(tape: Tape, hidden: Tensor, weight: Tensor, loss: LossPolicy) -> Tensor:
+    """A loss that holds a tile of logits at a time; the tile is at the compute width."""
+    width = tape.autocast or hidden.width
+    tile = constant(loss.tile.fixed_elements * width) + per_token(loss.tile.elements_per_token * width)
+    if loss.kernel is LossKernel.LIGER:
+        # gradients are computed during forward and wait for backward
+        if tape.autocast is not None:
+            hidden, weight = tape.cast(hidden, tape.autocast), tape.cast_weight(weight, tape.autocast)
+        waiting = hidden.size + (weight.size if weight.requires_grad else ZERO)
+        return tape.record(
+            (hidden, weight),
+            lambda w: constant(w),
+            FLOAT32,
+            extra_saved=waiting,
+            forward_temporary=tile,
+            temporary_category=Category.LOGITS,
+            releases_first=True,
+        )
+    # recomputes each tile in backward; accumulates in float32, then converts
+    accumulators = hidden.elements(FLOAT32) if hidden.width == HALF else ZERO
+    if weight.requires_grad and weight.width == HALF:
+        accumulators = accumulators + weight.elements(FLOAT32)
+    rules = (GradientRule.NEW, GradientRule.NEW)
+    return tape.record(
+        (hidden, weight),
+        lambda w: constant(w),
+        FLOAT32,
+        saves=(hidden, weight),
+        rules=rules,
+        forward_temporary=tile,
+        backward_temporary=tile + accumulators,
+        temporary_category=Category.LOGITS,
+    )

@@ -1,0 +1,140 @@
+"""What a run's method and precision mean for each tensor: widths, what trains, which kernels run.
+
+A :class:`Policy` is all that a layer's memory depends on besides the layer itself, so that a layer is
+derived once for a model and a policy.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from app.memory.architecture import Attention
+from app.memory.inputs import (
+    AdapterDtype,
+    AttentionImplementation,
+    Batch,
+    LoraTargetPreset,
+    Method,
+    MethodKind,
+    PrecisionPolicy,
+    QuantizationFormat,
+)
+from app.memory.tape import FLOAT32, HALF
+
+ATTENTION_NAMES = frozenset(
+    {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "out_proj", "query_key_value", "dense", "c_attn", "Wqkv"}
+)
+"""What ``lora_target_modules: attention`` means, by the names that families give these projections."""
+QUERY_VALUE_NAMES = frozenset({"q_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv"})
+"""Query and value, or the fused projection that makes them (PEFT's own default for such models,
+``peft/utils/constants.py``)."""
+
+MIXED = frozenset({PrecisionPolicy.BF16_MIXED, PrecisionPolicy.FP16_MIXED})
+
+
+class AttentionPath(Enum):
+    """The code that computes attention; each keeps something else."""
+
+    FLASH = "flash"
+    EFFICIENT = "efficient"
+    MATH = "math"
+    EAGER = "eager"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Widths are bytes an element."""
+
+    base_width: int
+    """Weights of the base model that are not quantised and not upcast."""
+    plain_width: int
+    """Norms, biases, embeddings and head: float32 after k-bit preparation."""
+    autocast: int | None
+    trains_base: bool
+    quantization: QuantizationFormat | None
+    double_quantization: bool
+    adapter_width: int
+    has_adapter: bool
+    adapts_all: bool
+    adapted_names: frozenset[str]
+    dropout: bool
+    use_dora: bool
+    accumulating: bool
+    attention: AttentionImplementation
+    padded: bool
+
+    def adapts(self, name: str) -> bool:
+        """Whether a projection of this name carries an adapter."""
+        return self.has_adapter and (self.adapts_all or name in self.adapted_names)
+
+    def attention_path(self, attention: Attention, sequence_length: int) -> AttentionPath:
+        """The kernel that scaled-dot-product attention reaches.
+
+        Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py`` (a mask is built
+        where rows are padded or a window is shorter than the sequence); PyTorch ``sdp_utils.cpp`` (flash takes
+        no mask, 16 bits, heads up to 256 wide; the efficient kernel takes no grouped heads).
+        """
+        if self.attention is AttentionImplementation.EAGER or not attention.sdpa:
+            return AttentionPath.EAGER
+        if self.attention is AttentionImplementation.FLASH_ATTENTION_2:
+            return AttentionPath.FLASH
+        masked = self.padded or (attention.window is not None and attention.window < sequence_length)
+        if masked:
+            return AttentionPath.EFFICIENT
+        if self.attention_width == HALF and attention.head_dim <= 256:
+            return AttentionPath.FLASH
+        grouped = attention.num_key_value_heads != attention.num_heads
+        return AttentionPath.MATH if grouped else AttentionPath.EFFICIENT
+
+    @property
+    def attention_width(self) -> int:
+        """Width of the queries that reach the kernel."""
+        return self.autocast or self.stream_width
+
+    @property
+    def stream_width(self) -> int:
+        """Width of the residual stream: that of the embedding."""
+        return self.plain_width
+
+
+def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Policy:
+    """The policy of a run. ``adapter_dtype: auto`` is float32 under a mixed precision, else the base's."""
+    mixed = precision in MIXED
+    full = method.kind is MethodKind.FULL
+    base_width = FLOAT32 if precision is PrecisionPolicy.FP32 or (mixed and full) else HALF
+    quantization = method.quantization
+    upcast = quantization is not None and quantization.upcast_non_quantized
+    adapter = method.adapter
+    adapter_width = base_width
+    names: frozenset[str] = frozenset()
+    adapts_all = False
+    if adapter is not None:
+        if adapter.dtype is AdapterDtype.FLOAT32 or (adapter.dtype is AdapterDtype.AUTO and mixed):
+            adapter_width = FLOAT32
+        elif adapter.dtype is AdapterDtype.BFLOAT16:
+            adapter_width = HALF
+        match adapter.targets:
+            case LoraTargetPreset.ALL_LINEAR:
+                adapts_all = True
+            case LoraTargetPreset.ATTENTION:
+                names = ATTENTION_NAMES
+            case LoraTargetPreset.QV:
+                names = QUERY_VALUE_NAMES
+            case targets:
+                names = frozenset(targets)
+    return Policy(
+        base_width=base_width,
+        plain_width=FLOAT32 if upcast else base_width,
+        autocast=HALF if mixed else None,
+        trains_base=full,
+        quantization=None if quantization is None else quantization.format,
+        double_quantization=quantization is not None and quantization.double_quantization,
+        adapter_width=adapter_width,
+        has_adapter=adapter is not None,
+        adapts_all=adapts_all,
+        adapted_names=names,
+        dropout=adapter is not None and adapter.dropout > 0,
+        use_dora=adapter is not None and adapter.use_dora,
+        accumulating=batch.gradient_accumulation_steps > 1,
+        attention=batch.attention,
+        padded=not batch.packing,
+    )

@@ -1,0 +1,74 @@
+"""Sizes that are not yet numbers: bytes as a polynomial in micro-batch, sequence length and adapter rank.
+
+A layer's memory is derived once for a model and a policy, and then evaluated for any batch, sequence and
+rank. With ``B`` the micro-batch, ``S`` the sequence length and ``r`` the rank a size is
+
+    fixed + rank·r + position·S + position_pair·S² + B·S·(token + token_rank·r + token_position·S)
+"""
+
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    """Bytes, one coefficient a monomial."""
+
+    fixed: int = 0
+    rank: int = 0
+    position: int = 0
+    position_pair: int = 0
+    token: int = 0
+    token_rank: int = 0
+    token_position: int = 0
+
+    def __add__(self, other: "Size") -> "Size":  # type: ignore[override]
+        a, b, c, d, e, f, g = self
+        h, i, j, k, m, n, o = other
+        return Size(a + h, b + i, c + j, d + k, e + m, f + n, g + o)
+
+    def __sub__(self, other: "Size") -> "Size":
+        a, b, c, d, e, f, g = self
+        h, i, j, k, m, n, o = other
+        return Size(a - h, b - i, c - j, d - k, e - m, f - n, g - o)
+
+    def times(self, factor: int) -> "Size":
+        """The size of ``factor`` such things."""
+        return Size(*(factor * coefficient for coefficient in self))
+
+    def fixed_bytes(self, sequence_length: int, rank: int) -> int:
+        """What does not grow with the micro-batch."""
+        return self.fixed + self.rank * rank + sequence_length * (self.position + self.position_pair * sequence_length)
+
+    def bytes_per_sample(self, sequence_length: int, rank: int) -> int:
+        """What one more sequence of the micro-batch adds."""
+        return sequence_length * (self.token + self.token_rank * rank + self.token_position * sequence_length)
+
+    def at(self, micro_batch_size: int, sequence_length: int, rank: int) -> int:
+        """Bytes, as a number."""
+        return self.fixed_bytes(sequence_length, rank) + micro_batch_size * self.bytes_per_sample(sequence_length, rank)
+
+    def dominates(self, other: "Size") -> bool:
+        """At least as large as ``other`` whatever the batch, sequence and rank."""
+        return all(mine >= theirs for mine, theirs in zip(self, other, strict=True))
+
+
+ZERO = Size()
+
+
+def per_token(bytes_: int) -> Size:
+    """A tensor with a row a token."""
+    return Size(token=bytes_)
+
+
+def per_token_rank(bytes_: int) -> Size:
+    """A tensor of ``rank`` columns with a row a token."""
+    return Size(token_rank=bytes_)
+
+
+def scores(bytes_: int) -> Size:
+    """A tensor with an entry for each pair of positions of each sequence."""
+    return Size(token_position=bytes_)
+
+
+def constant(bytes_: int) -> Size:
+    """A tensor that depends on the model alone."""
+    return Size(fixed=bytes_)

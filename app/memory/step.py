@@ -1,0 +1,216 @@
+"""A training step as moments: everything that lives beside the model states, phase by phase.
+
+The layers' and the head's profiles are put together into the moments at which a step can peak. Each moment
+is a size that is linear in the micro-batch; it is derived once for a model and a policy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.memory.activations import LayerCode, tokens
+from app.memory.architecture import Architecture, Attention, Layer
+from app.memory.head import LossPolicy, head_tape
+from app.memory.inputs import Checkpointing
+from app.memory.liveness import Instant, Profile, analyse
+from app.memory.policy import AttentionPath, Policy
+from app.memory.result import PhaseName
+from app.memory.size import ZERO, Size, constant, per_token
+from app.memory.tape import Category, Tape
+
+SELECTIVE_EVERY = 2
+"""``selective`` checkpoints every second layer (torchtitan's ``selective_ac_option="2"``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMoment:
+    """What lives at one moment besides the model states, by category."""
+
+    phase: PhaseName
+    total: Size
+    parts: tuple[tuple[Category, Size], ...]
+
+
+@lru_cache(maxsize=1024)
+def layer_profile(
+    layer: Layer, hidden_size: int, policy: Policy, path: AttentionPath, input_requires_grad: bool
+) -> Profile:
+    """One layer's profile under a policy."""
+    tape = Tape(autocast=policy.autocast)
+    source = tape.input(tokens(hidden_size), policy.stream_width, requires_grad=input_requires_grad)
+    result = LayerCode(tape, policy, path).layer(layer, source, hidden_size)
+    return analyse(tape, result, source, accumulating=policy.accumulating)
+
+
+class _Step:
+    """The assembly of one step's moments."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        policy: Policy,
+        loss: LossPolicy,
+        checkpointing: Checkpointing,
+        masked_length: int,
+        trains_embedding: bool,
+    ) -> None:
+        self.architecture = architecture
+        self.policy = policy
+        self.loss = loss
+        self.trains_embedding = trains_embedding
+        self.stream = per_token(policy.stream_width * architecture.hidden_size)
+        self.profiles: list[Profile] = []
+        self.checkpointed: list[bool] = []
+        for index, layer in enumerate(architecture.layers):
+            path = (
+                policy.attention_path(layer.mixer, masked_length)
+                if isinstance(layer.mixer, Attention)
+                else AttentionPath.FLASH
+            )
+            has_gradient = index > 0 or trains_embedding
+            self.profiles.append(
+                layer_profile(layer, architecture.hidden_size, policy, path, has_gradient)
+            )
+            self.checkpointed.append(
+                checkpointing is Checkpointing.FULL
+                or (checkpointing is Checkpointing.SELECTIVE and index % SELECTIVE_EVERY == 0)
+            )
+        tape, result, source = head_tape(architecture, policy, loss)
+        self.head = analyse(tape, result, source, accumulating=policy.accumulating)
+        self.outside = self._outside(masked_length)
+
+    def _outside(self, masked_length: int) -> Size:
+        """Inputs, positions and masks that live from before the first layer: token ids and labels (int64), cos
+        and sin a rotary embedding, and masks where attention needs them."""
+        architecture, policy = self.architecture, self.policy
+        tables = 2 * architecture.rotary_embeddings * architecture.rotary_dim * policy.stream_width
+        size = per_token(8) + Size(position=8 + tables)
+        kinds: set[tuple[AttentionPath, int | None]] = set()
+        for layer, _ in architecture.distinct_layers:
+            if isinstance(layer.mixer, Attention):
+                kinds.add((policy.attention_path(layer.mixer, masked_length), layer.mixer.window))
+        for path, window in kinds:
+            if path is AttentionPath.EFFICIENT and (policy.padded or window is not None):
+                size = size + Size(token_position=1)
+            elif path is AttentionPath.EAGER:
+                size = size + Size(token_position=policy.stream_width)
+        return size
+
+    def kept_before(self, index: int) -> dict[Category, Size]:
+        """What the layers before ``index`` keep for backward."""
+        parts: dict[Category, Size] = {Category.ACTIVATION: self.outside}
+        for profile, checkpointed in zip(self.profiles[:index], self.checkpointed[:index], strict=True):
+            if checkpointed:
+                _add(parts, Category.ACTIVATION, self.stream)
+                continue
+            if profile.keeps_input:
+                _add(parts, Category.ACTIVATION, self.stream)
+            for category, size in profile.kept.parts.items():
+                _add(parts, category, size)
+        return parts
+
+    def moments(self) -> Iterator[StepMoment]:
+        count = len(self.profiles)
+        everything = self.kept_before(count)
+        casts = ZERO
+        for profile, checkpointed in zip(self.profiles, self.checkpointed, strict=True):
+            casts = casts + profile.cached
+            if checkpointed:
+                casts = casts + profile.kept.parts.get(Category.WEIGHT_COPY, ZERO)
+        last = self.profiles[-1]
+        before_last = self.kept_before(count - 1)
+        _add(before_last, Category.ACTIVATION, self.stream)
+        _add(before_last, Category.WEIGHT_COPY, casts)
+        for instant in last.quiet if self.checkpointed[-1] else last.forward:
+            yield _moment(PhaseName.FORWARD, before_last, instant)
+        at_loss = dict(everything)
+        if self.head.keeps_input:
+            _add(at_loss, Category.ACTIVATION, self.stream)
+        in_loss = dict(at_loss)
+        _add(in_loss, Category.WEIGHT_COPY, casts)
+        for instant in self.head.forward:
+            yield _moment(PhaseName.LOSS, in_loss, instant)
+        for instant in self.head.backward:
+            phase = PhaseName.BACKWARD_LOSS if Category.LOGITS in instant.parts else PhaseName.BACKWARD
+            yield _moment(phase, at_loss, instant)
+        yield from self._backward_layers()
+        yield from self._backward_embedding()
+
+    def _backward_layers(self) -> Iterator[StepMoment]:
+        """The last and the first occurrence of each kind of layer: between them memory changes linearly."""
+        gradients = self.head.gradients
+        first_and_last: dict[tuple[int, bool], list[int]] = {}
+        for index, (profile, checkpointed) in enumerate(zip(self.profiles, self.checkpointed, strict=True)):
+            first_and_last.setdefault((id(profile), checkpointed), []).append(index)
+        wanted = {index for indices in first_and_last.values() for index in (indices[0], indices[-1])}
+        for index in range(len(self.profiles) - 1, -1, -1):
+            profile, checkpointed = self.profiles[index], self.checkpointed[index]
+            if index in wanted:
+                outside = self.kept_before(index)
+                if checkpointed or profile.keeps_input:
+                    _add(outside, Category.ACTIVATION, self.stream)
+                _add(outside, Category.GRADIENT, gradients)
+                for instant in profile.backward:
+                    yield _moment(PhaseName.BACKWARD, outside, instant)
+                if checkpointed:
+                    _add(outside, Category.TEMPORARY, self.stream)
+                    for instant in profile.forward:
+                        yield _moment(PhaseName.BACKWARD, outside, instant)
+            gradients = gradients + profile.gradients
+        self.gradients = gradients
+
+    def _backward_embedding(self) -> Iterator[StepMoment]:
+        """The embedding's gradient is dense; a tied one is added to the head's, out of place."""
+        if not self.trains_embedding or not self.policy.trains_base:
+            return
+        table = constant(self.architecture.embedding_elements * self.policy.plain_width)
+        tied = self.architecture.tie_word_embeddings
+        copies = 2 if self.policy.accumulating or tied else 1
+        yield StepMoment(
+            PhaseName.BACKWARD,
+            self.outside + self.stream + self.gradients + table.times(copies),
+            (
+                (Category.ACTIVATION, self.outside),
+                (Category.TEMPORARY, self.stream + table.times(copies - 1)),
+                (Category.GRADIENT, self.gradients + table),
+            ),
+        )
+
+
+def _add(parts: dict[Category, Size], category: Category, size: Size) -> None:
+    parts[category] = parts.get(category, ZERO) + size
+
+
+def _moment(phase: PhaseName, outside: dict[Category, Size], instant: Instant) -> StepMoment:
+    parts = dict(outside)
+    for category, size in instant.parts.items():
+        _add(parts, category, size)
+    total = ZERO
+    for size in parts.values():
+        total = total + size
+    return StepMoment(phase, total, tuple(parts.items()))
+
+
+@lru_cache(maxsize=4096)
+def step_moments(
+    architecture: Architecture,
+    policy: Policy,
+    loss: LossPolicy,
+    checkpointing: Checkpointing,
+    masked_length: int,
+    trains_embedding: bool,
+) -> tuple[StepMoment, ...]:
+    """The moments at which this step can peak, those that another dominates left out.
+
+    ``masked_length`` decides only whether a sliding window is reached: pass the smallest length that gives the
+    same answer, so that lengths share a derivation.
+    """
+    moments = _Step(architecture, policy, loss, checkpointing, masked_length, trains_embedding).moments()
+    kept: dict[PhaseName, list[StepMoment]] = {}
+    for moment in moments:
+        rivals = kept.setdefault(moment.phase, [])
+        if any(rival.total.dominates(moment.total) for rival in rivals):
+            continue
+        rivals[:] = [rival for rival in rivals if not moment.total.dominates(rival.total)]
+        rivals.append(moment)
+    return tuple(moment for rivals in kept.values() for moment in rivals)
