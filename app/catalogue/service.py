@@ -75,7 +75,7 @@ class CatalogueService:
         return self._state
 
     def refresh(self) -> bool:
-        """Look now, and swap the snapshot if the catalogue changed; True if it did. A lost database shows in ``state``."""
+        """Look now, and swap the snapshot if the catalogue changed; True if so. A lost database shows in ``state``."""
         with self._loading:
             try:
                 loaded = _load(self.database, self._loaded)
