@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.ops.problem import problem
-from app.request import RequestError
+from app.request import FieldError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,10 @@ def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
             entries = [{"field": error.field, "message": error.detail, "suggestions": list(error.suggestions)}]
         return problem(error.status, error.detail, errors=entries)
 
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return request_problem(RequestError(*map(_field_error, error.errors())))
+
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = _DETAILS.get(error.status_code, str(error.detail))
@@ -81,11 +86,19 @@ def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
     handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         RequestError: on_request_error,
         ApiError: on_api_error,
+        RequestValidationError: on_invalid,
         HTTPException: on_http_error,
         Exception: on_anything,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+def _field_error(detail: Mapping[str, Any]) -> FieldError:
+    """What FastAPI found wrong with a list's query."""
+    place = [str(part) for part in detail["loc"] if part not in {"query", "path", "body"}]
+    message = str(detail["msg"])
+    return FieldError(field=".".join(place) or "query", message=f"{message[:1].lower()}{message[1:]}.")
 
 
 def wants_page(request: Request) -> bool:

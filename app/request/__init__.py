@@ -6,6 +6,7 @@ from app.request.groups import Dataset, Groups, Market, to_groups
 from app.request.model import GpuListing, QuantizationChoice, Run
 from app.request.parsing import FieldError, RequestError, parse_json, parse_query
 from app.request.permalink import permalink, permalink_pairs, text_of
+from app.request.questions import CompareRequest, Objective, RecommendRequest
 from app.request.resolve import FieldSource, ResolvedRun, resolve
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "THEME_TITLES",
     "About",
     "Choice",
+    "CompareRequest",
     "Dataset",
     "FieldError",
     "FieldSource",
@@ -22,7 +24,9 @@ __all__ = [
     "Groups",
     "Kind",
     "Market",
+    "Objective",
     "QuantizationChoice",
+    "RecommendRequest",
     "RequestError",
     "ResolvedRun",
     "Run",

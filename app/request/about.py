@@ -46,6 +46,8 @@ class About:
     unit: str | None = None
     aliases: tuple[str, ...] = ()
     switches: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """The values, with words, of a closed set that is data rather than an enumeration."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Human words for the values of a closed set."""
     synonyms: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -69,6 +70,8 @@ class FieldSpec:
     minimum_excluded: bool
     choices: tuple[Choice, ...]
     """The values of a closed set; for ``lora_target_modules`` the presets, beside free names. Booleans have two."""
+    item_choices: tuple[Choice, ...]
+    """The values a list may hold, where that is a closed set."""
     default: object
     """The ``plain`` column's value."""
     set_by_stack: bool
@@ -86,13 +89,15 @@ class FieldSpec:
         """What the field takes, in words, for an error message."""
         if self.kind is Kind.BOOLEAN:
             return "true or false"
+        if self.item_choices:
+            return "a list of " + ", ".join(choice.value for choice in self.item_choices)
         if self.kind is Kind.LIST and self.choices:
             return ", ".join(choice.value for choice in self.choices) + ", or a list of module names"
         if self.choices:
             return ", ".join(choice.value for choice in self.choices)
         if self.kind in {Kind.INTEGER, Kind.NUMBER}:
             return self._allowed_number()
-        return {Kind.LIST: "a list of module names", Kind.OBJECT: "an object"}.get(self.kind, "text")
+        return {Kind.LIST: "a list of names", Kind.OBJECT: "an object"}.get(self.kind, "text")
 
     def _allowed_number(self) -> str:
         noun = "a whole number" if self.kind is Kind.INTEGER else "a number"
@@ -123,10 +128,12 @@ def _kind(members: tuple[Any, ...]) -> Kind:
         return Kind.OBJECT
     if isinstance(only, type) and issubclass(only, StrEnum):
         return Kind.CHOICE
-    return {bool: Kind.BOOLEAN, int: Kind.INTEGER, float: Kind.NUMBER}.get(only, Kind.TEXT)
+    return {bool: Kind.BOOLEAN, int: Kind.INTEGER, float: Kind.NUMBER, Decimal: Kind.NUMBER}.get(only, Kind.TEXT)
 
 
 def _choices(members: tuple[Any, ...], kind: Kind, about: About) -> tuple[Choice, ...]:
+    if about.choices:
+        return tuple(Choice(value=value, label=label) for value, label in about.choices.items())
     if kind is Kind.BOOLEAN:
         values = ["true", "false"]
     else:
@@ -137,6 +144,11 @@ def _choices(members: tuple[Any, ...], kind: Kind, about: About) -> tuple[Choice
             for value in member
         ]
     return tuple(Choice(value=value, label=about.labels.get(value, value)) for value in values)
+
+
+def _item_choices(members: tuple[Any, ...], about: About) -> tuple[Choice, ...]:
+    items = tuple(typing.get_args(member)[0] for member in members if typing.get_origin(member) is tuple)
+    return _choices(items, Kind.LIST, about)
 
 
 def _bounds(info: FieldInfo) -> tuple[float | None, float | None, bool]:
@@ -156,7 +168,7 @@ def _bounds(info: FieldInfo) -> tuple[float | None, float | None, bool]:
 def _spec(name: str, info: FieldInfo) -> FieldSpec:
     about = next(item for item in info.metadata if isinstance(item, About))
     members = _members(info.annotation)
-    kind = _kind(members)
+    kind = Kind.CHOICE if about.choices else _kind(members)
     low, high, excluded = _bounds(info)
     return FieldSpec(
         name=name,
@@ -169,6 +181,7 @@ def _spec(name: str, info: FieldInfo) -> FieldSpec:
         maximum=high,
         minimum_excluded=excluded,
         choices=_choices(members, kind, about),
+        item_choices=_item_choices(members, about),
         default=info.default,
         set_by_stack=name in STACK_FIELDS,
         aliases=(*about.aliases, *about.switches),

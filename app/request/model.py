@@ -7,7 +7,7 @@ A field's default here is the ``plain`` column of the API contract; what a reque
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.memory.inputs import (
     AdapterDtype,
@@ -20,6 +20,7 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
+from app.memory.optimizers import OPTIMIZERS
 from app.request.about import About, Theme
 
 
@@ -70,6 +71,12 @@ ShortText = Annotated[str, StringConstraints(max_length=200, strip_whitespace=Tr
 _ON_OFF = {"true": "On", "false": "Off"}
 _NONE = frozenset({"none"})
 _ANY = frozenset({"any", "none"})
+
+
+def _known_optimizer(name: str) -> str:
+    if name not in OPTIMIZERS:
+        raise ValueError("is not a known optimizer")
+    return name
 
 
 class Run(BaseModel):
@@ -228,11 +235,13 @@ class Run(BaseModel):
     ] = PrecisionPolicy.BF16
     optimizer: Annotated[
         ShortText,
+        AfterValidator(_known_optimizer),
         Field(description="The optimizer, by its Hugging Face optim name."),
         About(
             label="Optimizer",
             theme=Theme.NUMBERS,
             aliases=("optim",),
+            choices={name: optimizer.title for name, optimizer in OPTIMIZERS.items()},
             synonyms={"adamw_8bit": "adamw_bnb_8bit", "adamw": "adamw_torch", "adamw_hf": "adamw_torch"},
         ),
     ] = "adamw_torch_fused"

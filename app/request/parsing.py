@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -37,12 +37,19 @@ class RequestError(ValueError):
         self.errors = errors
 
 
+@overload
+def parse_query(pairs: Iterable[tuple[str, str]], *, ignore_unknown: bool = False) -> Run: ...
+
+
+@overload
 def parse_query(
-    pairs: Iterable[tuple[str, str]],
-    *,
-    ignore_unknown: bool = False,
-    model: type[RequestModel] = Run,  # type: ignore[assignment]
-) -> RequestModel:
+    pairs: Iterable[tuple[str, str]], *, ignore_unknown: bool = False, model: type[RequestModel]
+) -> RequestModel: ...
+
+
+def parse_query(
+    pairs: Iterable[tuple[str, str]], *, ignore_unknown: bool = False, model: type[BaseModel] = Run
+) -> BaseModel:
     """Read a request from the pairs of a query string or a form. Pages set ``ignore_unknown`` (``utm_…`` and the like).
 
     Raises :class:`RequestError`.
@@ -67,7 +74,15 @@ def parse_query(
     return _build(values, model, errors, ignore_unknown=ignore_unknown, from_text=True)
 
 
-def parse_json(payload: object, *, model: type[RequestModel] = Run) -> RequestModel:  # type: ignore[assignment]
+@overload
+def parse_json(payload: object) -> Run: ...
+
+
+@overload
+def parse_json(payload: object, *, model: type[RequestModel]) -> RequestModel: ...
+
+
+def parse_json(payload: object, *, model: type[BaseModel] = Run) -> BaseModel:
     """Read a request from a decoded JSON body. Raises :class:`RequestError`."""
     if not isinstance(payload, Mapping):
         raise RequestError(
@@ -129,7 +144,9 @@ def _validate(
 
 def _normalise(spec: FieldSpec, key: str, raw: object, *, from_text: bool) -> Any:
     """The value that validation sees; None means "not given". Raises ``ValueError`` with a message for the reader."""
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
+    if raw is None:
+        return None
+    if isinstance(raw, str) and not raw.strip() and (from_text or spec.kind in {Kind.TEXT, Kind.LIST}):
         return None
     if key in spec.about.switches:
         return _switch(spec.about.switches[key], raw)
@@ -240,7 +257,7 @@ def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: Fie
             field=key, message=f"{_quoted(value)} is not one of the choices.", allowed=allowed, suggestions=near
         )
     elif spec is not None and spec.kind is Kind.LIST:
-        message = "has a name that is not a module name (letters, digits, underscores and full stops)."
+        message = f"has an entry that cannot be: {_quoted(detail['input'])}."
     elif name == "currency":
         message, allowed = "is not a currency code.", "three letters, such as USD"
     elif kind == "string_too_long":
@@ -251,5 +268,5 @@ def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: Fie
 
 
 def _quoted(value: object) -> str:
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
     return f"“{text[:60]}…”" if len(text) > 60 else f"“{text}”"

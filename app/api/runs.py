@@ -1,0 +1,220 @@
+"""``/estimate``, ``/estimate/batch``, ``/compare`` and ``/recommend``: a run in, figures out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, Request
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from app.api.body import read_json
+from app.api.examples import COMPARE_EXAMPLES, ESTIMATE_EXAMPLES, RECOMMEND_EXAMPLES, named
+from app.api.openapi import body_schema, json_body, problems, query_parameters
+from app.api.state import AppState, state_of
+from app.request import (
+    CompareRequest,
+    FieldError,
+    GpuListing,
+    RecommendRequest,
+    RequestError,
+    Run,
+    parse_json,
+    parse_query,
+)
+from app.services.compare import compare
+from app.services.estimate import estimate
+from app.services.lookup import CONFIG_PREFIX, config_hash
+from app.services.recommend import recommend
+from app.services.results import CompareResult, EstimateResult, RecommendResult
+
+router = APIRouter(tags=["runs"])
+
+MAX_BATCH: Final = 100
+JSON: Final = "application/json"
+GET_PROBLEMS: Final = problems(422)
+POST_PROBLEMS: Final = problems(400, 413, 415, 422)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchEntry:
+    """One run of a batch: its estimate, or what was wrong with it."""
+
+    estimate: EstimateResult | None
+    errors: tuple[FieldError, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchResult:
+    """The results of a batch, in its order."""
+
+    results: tuple[BatchEntry, ...]
+
+
+_ESTIMATE: Final = TypeAdapter(EstimateResult)
+_COMPARE: Final = TypeAdapter(CompareResult)
+_RECOMMEND: Final = TypeAdapter(RecommendResult)
+_BATCH: Final = TypeAdapter(BatchResult)
+
+
+def _answered(adapter: TypeAdapter[Result], result: Result) -> Response:
+    return Response(adapter.dump_json(result), media_type=JSON)
+
+
+def _body(model: type[Run], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"requestBody": json_body(body_schema(model), named(examples))}
+
+
+def _query(model: type[Run], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"parameters": query_parameters(model, example=next(iter(examples.values())))}
+
+
+async def _answer_run(request: Request, run: Run) -> Response:
+    """On the event loop, since it takes well under a millisecond; beside it where cards or the database are asked."""
+    state = state_of(request)
+    asks_much = run.gpus is not GpuListing.NONE or run.config is not None or CONFIG_PREFIX in (run.model or "").lower()
+    result = await run_in_threadpool(_estimated, state, run) if asks_much else _estimated(state, run)
+    return _answered(_ESTIMATE, result)
+
+
+def _estimated(state: AppState, run: Run) -> EstimateResult:
+    result = estimate(run, state.snapshot(), state.today(), state.policy)
+    if run.config is not None:
+        state.configs.put(config_hash(run.config), run.config)
+    return result
+
+
+@router.get(
+    "/estimate",
+    responses={200: {"model": EstimateResult}, **GET_PROBLEMS},
+    openapi_extra=_query(Run, ESTIMATE_EXAMPLES),
+    summary="What one run takes",
+    response_model=None,
+)
+async def get_estimate(request: Request) -> Response:
+    """The same as the POST, as an address that can be kept: only what was given is in it."""
+    return await _answer_run(request, parse_query(request.query_params.multi_items()))
+
+
+@router.post(
+    "/estimate",
+    responses={200: {"model": EstimateResult}, **POST_PROBLEMS},
+    openapi_extra=_body(Run, ESTIMATE_EXAMPLES),
+    summary="What one run takes",
+    response_model=None,
+)
+async def post_estimate(request: Request) -> Response:
+    """GPU memory of a fine-tuning run by phase and component, a verdict for a card, and the cards that hold it."""
+    return await _answer_run(request, parse_json(await read_json(request)))
+
+
+@router.post(
+    "/estimate/batch",
+    responses={200: {"model": BatchResult}, **POST_PROBLEMS},
+    openapi_extra={
+        "requestBody": json_body(
+            {
+                "type": "object",
+                "required": ["runs"],
+                "additionalProperties": False,
+                "properties": {
+                    "runs": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": body_schema(Run)}
+                },
+            },
+            named({"Two runs": {"runs": list(ESTIMATE_EXAMPLES.values())[:2]}}),
+        )
+    },
+    summary="Up to 100 runs at once",
+    response_model=None,
+)
+async def post_batch(request: Request) -> Response:
+    """Each run is answered by itself: a wrong one does not spoil the others. Cards are listed only where asked."""
+    state, runs = state_of(request), _runs(await read_json(request))
+    result = await run_in_threadpool(lambda: BatchResult(results=tuple(_entry(state, run) for run in runs)))
+    return _answered(_BATCH, result)
+
+
+def _runs(payload: Any) -> list[Any]:
+    if not isinstance(payload, Mapping) or set(payload) != {"runs"}:
+        raise RequestError(FieldError(field="body", message="must be an object with the one field runs."))
+    runs = payload["runs"]
+    if not isinstance(runs, list) or not 1 <= len(runs) <= MAX_BATCH:
+        raise RequestError(
+            FieldError(field="runs", message="must be a list of runs.", allowed=f"1 to {MAX_BATCH} runs")
+        )
+    for place, run in enumerate(runs):
+        if not isinstance(run, Mapping):
+            raise RequestError(FieldError(field=f"runs.{place}", message="must be an object.", allowed="a run"))
+    return runs
+
+
+def _entry(state: AppState, payload: Mapping[str, Any]) -> BatchEntry:
+    try:
+        run = parse_json({"gpus": GpuListing.NONE.value, **payload})
+        return BatchEntry(estimate=_estimated(state, run), errors=())
+    except RequestError as problem:
+        return BatchEntry(estimate=None, errors=problem.errors)
+
+
+@router.get(
+    "/compare",
+    responses={200: {"model": CompareResult}, **GET_PROBLEMS},
+    openapi_extra=_query(CompareRequest, COMPARE_EXAMPLES),
+    summary="Methods × models",
+    response_model=None,
+)
+async def get_compare(request: Request) -> Response:
+    """Every model under every method."""
+    given = parse_query(request.query_params.multi_items(), model=CompareRequest)
+    return await _asked(request, _COMPARE, given, compare)
+
+
+@router.post(
+    "/compare",
+    responses={200: {"model": CompareResult}, **POST_PROBLEMS},
+    openapi_extra=_body(CompareRequest, COMPARE_EXAMPLES),
+    summary="Methods × models",
+    response_model=None,
+)
+async def post_compare(request: Request) -> Response:
+    """Every model under every method."""
+    return await _asked(request, _COMPARE, parse_json(await read_json(request), model=CompareRequest), compare)
+
+
+@router.get(
+    "/recommend",
+    responses={200: {"model": RecommendResult}, **GET_PROBLEMS},
+    openapi_extra=_query(RecommendRequest, RECOMMEND_EXAMPLES),
+    summary="Which server to rent",
+    response_model=None,
+)
+async def get_recommend(request: Request) -> Response:
+    """The servers that hold the run, cheapest first within each price period."""
+    given = parse_query(request.query_params.multi_items(), model=RecommendRequest)
+    return await _asked(request, _RECOMMEND, given, recommend)
+
+
+@router.post(
+    "/recommend",
+    responses={200: {"model": RecommendResult}, **POST_PROBLEMS},
+    openapi_extra=_body(RecommendRequest, RECOMMEND_EXAMPLES),
+    summary="Which server to rent",
+    response_model=None,
+)
+async def post_recommend(request: Request) -> Response:
+    """The servers that hold the run, cheapest first within each price period, and why the other cards do not."""
+    return await _asked(request, _RECOMMEND, parse_json(await read_json(request), model=RecommendRequest), recommend)
+
+
+async def _asked(
+    request: Request, adapter: TypeAdapter[Result], given: Any, service: Callable[..., Result]
+) -> Response:
+    """Many estimates at once are computed beside the event loop."""
+    state = state_of(request)
+    result = await run_in_threadpool(service, given, state.snapshot(), state.today(), state.policy)
+    if given.config is not None:
+        state.configs.put(config_hash(given.config), given.config)
+    return _answered(adapter, result)

@@ -1,0 +1,151 @@
+"""Where the parts meet: settings, catalogue, services, routers and what runs around every request."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.api import errors, health, lists, runs
+from app.api.openapi import PROBLEM_SCHEMA
+from app.api.state import AppState, ConfigStore
+from app.catalogue.configs import StoredConfigs
+from app.catalogue.database import Database
+from app.catalogue.service import CatalogueService
+from app.catalogue.snapshot import Snapshot
+from app.ops.body_limit import BodyLimit
+from app.ops.headers import StandardHeaders
+from app.services.policy import Policy
+from app.settings import Settings
+from app.web import pages
+
+logger = logging.getLogger(__name__)
+
+API_PREFIX: Final = "/api/v1"
+UPLOAD_PREFIX: Final = "/admin"
+
+DESCRIPTION: Final = """GPU memory, speed and cost of a fine-tuning run, and which card to rent for it.
+
+Bytes are integers; GB is 10⁹ and GiB 2³⁰ bytes. Money is a decimal string with its currency. A field that is `null` is
+not given. Errors are `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    snapshot: Snapshot | None = None,
+    configs: ConfigStore | None = None,
+    today: Callable[[], date] | None = None,
+) -> FastAPI:
+    """The whole application.
+
+    With ``snapshot`` (and ``configs``) it needs no database, which is how tests run it; ``today`` replaces the clock.
+    """
+    settings = settings or Settings()
+    catalogue: CatalogueService | None = None
+    if snapshot is None or configs is None:
+        database = Database(settings.database_url)
+        configs = configs or StoredConfigs(database, limit=settings.max_stored_configs)
+        if snapshot is None:
+            catalogue = CatalogueService(database, poll_seconds=settings.catalogue_poll_seconds)
+    parts = _parts(settings, catalogue, snapshot, configs, today or _utc_today)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if catalogue is not None:
+            catalogue.start()
+        yield
+        if catalogue is not None:
+            catalogue.stop()
+
+    app = FastAPI(
+        title="VRAM Fit",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        docs_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.parts = parts
+    _include(app)
+    errors.install(app)
+    _surround(app, settings)
+    _describe(app)
+    return app
+
+
+def _parts(
+    settings: Settings,
+    catalogue: CatalogueService | None,
+    snapshot: Snapshot | None,
+    configs: ConfigStore,
+    today: Callable[[], date],
+) -> AppState:
+    def current() -> Snapshot:
+        if catalogue is not None:
+            return catalogue.snapshot
+        assert snapshot is not None
+        return snapshot
+
+    def missing() -> str | None:
+        if catalogue is not None and not catalogue.state.is_healthy:
+            return "The database cannot be reached; answers come from the catalogue as last read."
+        return None if current().models and current().gpus else "The catalogue is empty: run vram-fit catalogue load."
+
+    policy = Policy(
+        currency=settings.currency,
+        offer_max_age_days=settings.offer_max_age_days,
+        include_spot=settings.include_spot,
+        include_samples=not settings.hide_samples,
+        contact_url=settings.contact_url,
+        stored_config=configs.get,
+    )
+    return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
+
+
+def _include(app: FastAPI) -> None:
+    api = APIRouter(prefix=API_PREFIX)
+    for router in (runs.router, lists.router, health.router):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(health.router, include_in_schema=False)
+    app.include_router(pages.router)
+
+
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """Pure ASGI around everything, the outermost last."""
+
+    def limit_of(path: str) -> int:
+        return settings.max_upload_bytes if path.startswith(UPLOAD_PREFIX) else settings.max_body_bytes
+
+    app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Content-Type", "Authorization", "If-None-Match"],
+        expose_headers=["ETag", "X-Request-Id"],
+    )
+    app.add_middleware(StandardHeaders)
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the problem document's schema to the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = dict(PROBLEM_SCHEMA)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _utc_today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,77 @@
+"""What to do where a card does not hold a run: the smallest change that would, or how many cards at least."""
+
+from collections.abc import Iterable, Iterator
+
+from app.catalogue.facts import CatalogueGpu
+from app.memory.device import Verdict
+from app.memory.estimate import judge
+from app.request import to_groups
+from app.services.assess import Assessment
+from app.services.report import gib, least_gpus, static_bytes
+from app.services.results import Reason, RejectedCard, Suggestion
+from app.services.switches import Evaluated, suggestion
+
+MAX_REJECTED = 20
+"""Cards named as rejected for each method, the largest first: nobody reads on to the 2 GB ones."""
+
+
+def rejections(assessment: Assessment, cards: Iterable[CatalogueGpu], held: set[str]) -> Iterator[RejectedCard]:
+    """The cards that do not hold the run, each with the smallest single change that would help, or a count of cards."""
+    savings = assessment.savings(None)
+    missed = sorted((gpu for gpu in cards if gpu.slug not in held), key=lambda gpu: -gpu.device.usable_bytes)
+    for gpu in missed[:MAX_REJECTED]:
+        _, verdict, reason = assessment.judged(gpu)
+        fix = None if verdict is Verdict.UNSUPPORTED else _fix(assessment, gpu, savings)
+        yield RejectedCard(gpu=gpu.slug, method=assessment.run.method, reason=reason, fix=fix)
+
+
+def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]) -> Suggestion:
+    """Changes that leave the job alone come first, then the one that changes least."""
+    helpful = [item for item in savings if _would_fit(item, gpu)]
+    if helpful:
+        chosen = min(helpful, key=lambda item: (item.switch.changes_job, item.saves_bytes))
+        return suggestion(assessment.memory(), chosen)
+    return _more_cards(assessment, gpu)
+
+
+def _would_fit(item: Evaluated, gpu: CatalogueGpu) -> bool:
+    groups = to_groups(item.run)
+    verdict, _ = judge(item.estimate, gpu.device, groups.method, groups.precision, groups.batch)
+    return verdict is Verdict.FITS
+
+
+def _more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion:
+    memory = assessment.memory(gpu.device)
+    count = least_gpus(memory, gpu.device.usable_bytes)
+    kept = static_bytes(memory)
+    return Suggestion(
+        changes={"num_gpus": count, "strategy": "fsdp"},
+        saves_bytes=kept - -(-kept // count),
+        step_time_ratio=None,
+        text=f"At least {count} of these cards: {gib(kept)} GiB of weights, gradients and optimizer state, sharded.",
+    )
+
+
+def nothing_holds(assessment: Assessment, cards: tuple[CatalogueGpu, ...]) -> Iterator[Reason]:
+    """Why no allowed card holds the run, which switches would make one, and how many cards at least would."""
+    largest = max(cards, key=lambda gpu: gpu.device.usable_bytes)
+    memory = assessment.memory(largest.device)
+    name = assessment.model.summary.name
+    yield Reason(
+        code="nothing_holds",
+        text=f"No single card here holds this run of {name} by {assessment.run.method}: it needs "
+        f"{gib(memory.required_bytes)} GiB, and the largest, {largest.name}, gives {gib(largest.device.usable_bytes)}.",
+    )
+    helpful = [item for item in assessment.savings(None) if any(_would_fit(item, gpu) for gpu in cards)]
+    for item in helpful:
+        smallest = min((gpu for gpu in cards if _would_fit(item, gpu)), key=lambda gpu: gpu.device.usable_bytes)
+        yield Reason(
+            code="switch",
+            text=f"{suggestion(assessment.memory(), item).text} Then {smallest.name} holds it.",
+        )
+    count = least_gpus(memory, largest.device.usable_bytes)
+    yield Reason(
+        code="more_cards",
+        text=f"Sharded, it takes at least {count} × {largest.name}: weights, gradients and optimizer state alone are "
+        f"{gib(static_bytes(memory))} GiB. Activations and buffers come on top.",
+    )
