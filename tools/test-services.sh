@@ -26,8 +26,9 @@ if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
-if ! sh -c "$install" >/tmp/vram-fit-apt.log 2>&1; then
-    tail -20 /tmp/vram-fit-apt.log >&2
+log=$(mktemp)
+if ! sh -c "$install" >"$log" 2>&1; then
+    tail -20 "$log" >&2
     echo "Could not install$lacking. The command was:" >&2
     echo "    $install" >&2
     exit 1
