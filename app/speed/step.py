@@ -24,6 +24,7 @@ from app.memory.inputs import (
     PrecisionPolicy,
     QuantizationFormat,
 )
+from app.speed.communication import Exchange
 from app.speed.optimizer_traffic import optimizer_bytes_per_parameter
 from app.speed.work import AttentionWork, KernelStack, adapter_work, architecture_work
 
@@ -119,6 +120,8 @@ class StepWork:
     """With the repeated forward."""
     rate: float
     """The dense rate that the matrix products run at, FLOP/s."""
+    exchange: Exchange
+    """What the GPUs exchange in a micro-step, if there are several."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +145,7 @@ class _Shape:
     cast_bytes: float
     optimizer_bytes: float
     launches: int
+    exchange: Exchange
 
 
 def step_work(
@@ -152,6 +156,7 @@ def step_work(
     stack: KernelStack,
     device: Device,
     dequantisation_bandwidth_fraction: float,
+    optimizer_shards: int = 1,
 ) -> StepWork | None:
     """The parts of one optimizer step on ``device``; None where the card has no published rate for the precision."""
     rate = dense_rate(device, policy)
@@ -186,7 +191,7 @@ def step_work(
         parts.append(Part(PartName.DEQUANTISATION, accumulation * seconds, bound_by_arithmetic=False))
     if shape.cast_bytes:
         parts.append(Part(PartName.WEIGHT_CASTS, accumulation * shape.cast_bytes / bandwidth, bound_by_arithmetic=False))
-    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / bandwidth, bound_by_arithmetic=False))
+    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards / bandwidth, bound_by_arithmetic=False))
     model_flops = shape.model_matmul_flops + shape.model_attention_flops + shape.model_head_flops
     return StepWork(
         parts=tuple(parts),
@@ -195,6 +200,7 @@ def step_work(
         model_flops=accumulation * model_flops,
         hardware_flops=accumulation * (shape.matmul_flops + attention_flops + shape.head_flops),
         rate=rate,
+        exchange=shape.exchange,
     )
 
 
@@ -306,6 +312,10 @@ def _shape(
         cast_bytes=casts,
         optimizer_bytes=trained * optimizer_bytes_per_parameter(method.optimizer, gradient_bytes, method.max_grad_norm),
         launches=round(launches),
+        exchange=Exchange(
+            parameter_bytes=_stored_bytes(architecture, method, policy, work.quantised_elements),
+            gradient_bytes=gradient_bytes * trained,
+        ),
     )
 
 
@@ -329,6 +339,17 @@ def _adapters_in_float32(dtype: AdapterDtype, policy: PrecisionPolicy) -> bool:
     if dtype is AdapterDtype.AUTO:
         return policy is not PrecisionPolicy.BF16
     return dtype is AdapterDtype.FLOAT32
+
+
+def _stored_bytes(
+    architecture: Architecture, method: Method, policy: PrecisionPolicy, quantised_elements: int
+) -> float:
+    """Bytes of all weights as a shard gathers them."""
+    element_bytes = 4 if policy is PrecisionPolicy.FP32 else WEIGHT_BYTES
+    if method.quantization is None:
+        return float(architecture.total_parameters * element_bytes)
+    stored = 1.0 if method.quantization.format is QuantizationFormat.INT8 else 0.5
+    return quantised_elements * stored + (architecture.total_parameters - quantised_elements) * WEIGHT_BYTES
 
 
 def _trained_bytes(method: Method, policy: PrecisionPolicy) -> int:

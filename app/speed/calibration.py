@@ -1,0 +1,103 @@
+"""How much of the roofline a card really reaches: values calibrated from published runs (``data/efficiency.json``).
+
+The file is written by ``python -m benchmarks.speed.calibrate``, which see for the method. A card takes the value of its
+class (GPU architecture and market segment), which is drawn towards its segment's and those towards all cards' the more,
+the fewer independent sources measured it; a class that nobody measured takes its segment's, with a wider interval.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import exp
+from pathlib import Path
+from typing import Final
+
+from app.memory.device import Device
+
+COVERAGE: Final = 0.8
+STANDARD_DEVIATIONS_FOR_COVERAGE: Final = 1.2816
+"""Of a normal distribution, 80 % lies within so many standard deviations of its centre."""
+
+_DATA: Final = Path(__file__).with_name("data") / "efficiency.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Efficiency:
+    """The achieved fraction of the roofline of a class of cards."""
+
+    fraction: float
+    log_deviation: float
+    """Standard deviation, in natural logarithm, of a run by someone new about ``fraction``."""
+    runs: int
+    sources: tuple[str, ...]
+    measured: bool
+    """False where the class borrows its segment's value."""
+
+    @property
+    def spread(self) -> float:
+        """The factor above and below the estimate that holds 80 % of runs."""
+        return exp(STANDARD_DEVIATIONS_FOR_COVERAGE * self.log_deviation)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Every calibrated value."""
+
+    classes: Mapping[tuple[str, str], Efficiency]
+    """By GPU architecture and segment."""
+    segments: Mapping[str, Efficiency]
+    everything: Efficiency
+    seconds_per_launch: float
+    """No eager run was seen to launch its kernels faster."""
+    dequantisation_bandwidth_fraction: float
+    """Share of the memory bandwidth that bitsandbytes' 4-bit dequantisation reaches."""
+    version: str
+
+    def efficiency_of(self, device: Device) -> Efficiency:
+        """The value for a card: its class's, else its segment's, else that of all cards."""
+        found = self.classes.get((device.architecture, device.segment))
+        return found or self.segments.get(device.segment) or self.everything
+
+
+@cache
+def bundled_calibration() -> Calibration:
+    """The calibration that comes with the program."""
+    return calibration_from(json.loads(_DATA.read_text(encoding="utf-8")))
+
+
+def calibration_from(content: Mapping[str, object]) -> Calibration:
+    """Read a calibration from its file's content."""
+    classes, segments = content["classes"], content["segments"]
+    everything, constants = content["everything"], content["constants"]
+    assert isinstance(classes, Mapping)
+    assert isinstance(segments, Mapping)
+    assert isinstance(everything, Mapping)
+    assert isinstance(constants, Mapping)
+    return Calibration(
+        classes={_class_of(name): _efficiency(value, measured=True) for name, value in classes.items()},
+        segments={name: _efficiency(value, measured=False) for name, value in segments.items()},
+        everything=_efficiency(everything, measured=False),
+        seconds_per_launch=float(constants["seconds_per_launch"]["value"]),
+        dequantisation_bandwidth_fraction=float(constants["dequantisation_bandwidth_fraction"]["value"]),
+        version=str(content["version"]),
+    )
+
+
+def _class_of(name: str) -> tuple[str, str]:
+    architecture, _, segment = name.partition(" / ")
+    return architecture, segment
+
+
+def _efficiency(value: Mapping[str, object], *, measured: bool) -> Efficiency:
+    sources = value["sources"]
+    assert isinstance(sources, list)
+    return Efficiency(
+        fraction=float(str(value["fraction"])),
+        log_deviation=float(str(value["log_deviation"])),
+        runs=int(str(value["runs"])),
+        sources=tuple(sources),
+        measured=measured,
+    )
+
+

@@ -1,0 +1,70 @@
+"""What several GPUs exchange in a step, and how much of it the arithmetic does not hide."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.memory.device import Device
+from app.memory.inputs import Cluster, Strategy
+
+LINK_FRACTION: Final = 0.77
+"""nccl-tests' all-reduce bus bandwidth on an A100 server: about 230 of 300 GB/s a direction."""
+DEFAULT_NETWORK_GBIT_PER_SECOND: Final = 100.0
+"""Taken for the network between servers where the run does not say."""
+HIDDEN_SHARE: Final = 0.9
+"""Exchange runs beside arithmetic; this share of the arithmetic's time can hide it, since the first gather and the last
+reduction of a step have nothing to run beside."""
+
+SHARDED: Final = frozenset({Strategy.ZERO3, Strategy.FSDP, Strategy.FSDP2, Strategy.FSDP_GRAD_OP, Strategy.FSDP_HYBRID})
+GATHERED_TWICE: Final = frozenset({Strategy.ZERO3, Strategy.FSDP, Strategy.FSDP2, Strategy.FSDP_HYBRID})
+SHARDED_OPTIMIZER: Final = SHARDED | {Strategy.ZERO1, Strategy.ZERO2}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """Bytes to exchange: all parameters as stored for arithmetic, and the trained ones' gradients."""
+
+    parameter_bytes: float
+    gradient_bytes: float
+
+
+def data_parallel_degree(cluster: Cluster) -> int:
+    """GPUs that work on different samples at the same time."""
+    return 1 if cluster.strategy in (Strategy.SINGLE, Strategy.DEVICE_MAP) else cluster.num_gpus
+
+
+def optimizer_shards(cluster: Cluster) -> int:
+    """Among how many GPUs the optimizer's work is divided."""
+    return data_parallel_degree(cluster) if cluster.strategy in SHARDED_OPTIMIZER else 1
+
+
+def exchange_seconds(cluster: Cluster, device: Device, exchange: Exchange, accumulation: int) -> float:
+    """Seconds of exchange in one optimizer step, before any of it is hidden."""
+    degree = data_parallel_degree(cluster)
+    if degree == 1:
+        return 0.0
+    if cluster.strategy in SHARDED:
+        gathers = 2 if cluster.strategy in GATHERED_TWICE else 1
+        volume = accumulation * (gathers * exchange.parameter_bytes + exchange.gradient_bytes)
+    else:
+        volume = 2 * exchange.gradient_bytes
+    nodes = -(-degree // cluster.gpus_per_node)
+    within = volume * (degree - 1) / degree / (link_bytes_per_second(cluster, device) * LINK_FRACTION)
+    if nodes == 1:
+        return within
+    network = (cluster.network_gbit_per_second or DEFAULT_NETWORK_GBIT_PER_SECOND) * 1e9 / 8
+    return max(within, volume * (nodes - 1) / nodes / (network * LINK_FRACTION))
+
+
+def link_bytes_per_second(cluster: Cluster, device: Device) -> float:
+    """One direction of the link between the GPUs of a server, bytes/s."""
+    linked = device.nvlink_bytes_per_second > 0 and device.max_nvlink_gpus >= min(
+        cluster.num_gpus, cluster.gpus_per_node
+    )
+    if cluster.interconnect == "pcie" or not linked:
+        return device.pcie_bytes_per_second
+    return device.nvlink_bytes_per_second / 2
+
+
+def exposed_seconds(exchange: float, arithmetic: float) -> float:
+    """The part of the exchange that the step waits for."""
+    return max(0.0, exchange - HIDDEN_SHARE * arithmetic)
