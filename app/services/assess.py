@@ -8,8 +8,10 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, judge, largest_micro_batch
+from app.memory.estimate import estimate_memory, largest_micro_batch
+from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
+from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
 from app.services.lookup import FoundModel, find_model
 from app.services.market import offer_report, servers_for
@@ -30,7 +32,7 @@ class Assessment:
     policy: Policy
     today: date
     evaluations: int = 0
-    _by_device: dict[Device | None, MemoryEstimate] = field(default_factory=dict)
+    _by_workspace: dict[int, MemoryEstimate] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Run, snapshot: Snapshot, today: date, policy: Policy) -> "Assessment":
@@ -58,9 +60,11 @@ class Assessment:
 
     def memory(self, device: Device | None = None) -> MemoryEstimate:
         """What the run takes on a card (or on any, where none is named). Raises :class:`RequestError`."""
-        known = self._by_device.get(device)
+        # Of a card the estimate reads nothing but the size of its library workspaces, so cards share estimates.
+        key = workspace_bytes(device)
+        known = self._by_workspace.get(key)
         if known is None:
-            known = self._by_device[device] = self.memory_of(self.run, self.groups, device)
+            known = self._by_workspace[key] = self.memory_of(self.run, self.groups, device)
         return known
 
     def memory_of(self, run: Run, groups: Groups, device: Device | None) -> MemoryEstimate:

@@ -17,7 +17,7 @@ from app.services.market import offer_report, servers_for
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.report import gib, memory_report
 from app.services.results import Decision, Reason, RecommendOption, RecommendResult, RejectedCard
-from app.services.shortfall import nothing_holds, rejections
+from app.services.shortfall import METHOD_WORDS, nothing_holds, rejections
 
 QUALITY_ORDER = (MethodKind.FULL, MethodKind.LORA, MethodKind.QLORA)
 """Best expected quality first: full fine-tuning can learn what adapters can, and a 16-bit base what a 4-bit one can."""
@@ -157,8 +157,8 @@ def _reasons(assessment: Assessment, item: Held, offer: Offer) -> Iterator[Reaso
 
 
 def _name(assessment: Assessment) -> str:
-    words = {MethodKind.FULL: "Full fine-tuning", MethodKind.LORA: "LoRA", MethodKind.QLORA: "QLoRA"}
-    return f"{words[assessment.run.method]} of {assessment.model.summary.name}"
+    words = METHOD_WORDS[assessment.run.method]
+    return f"{words[0].upper()}{words[1:]} of {assessment.model.summary.name}"
 
 
 def _ranked(options: Iterable[RecommendOption], given: RecommendRequest) -> tuple[RecommendOption, ...]:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
-from app.memory.estimate import judge
+from app.memory.inputs import MethodKind
+from app.memory.verdict import judge
 from app.request import to_groups
 from app.services.assess import Assessment
 from app.services.report import gib, least_gpus, static_bytes
 from app.services.results import Reason, RejectedCard, Suggestion
 from app.services.switches import Evaluated, suggestion
 
+METHOD_WORDS = {MethodKind.FULL: "full fine-tuning", MethodKind.LORA: "LoRA", MethodKind.QLORA: "QLoRA"}
 MAX_REJECTED = 20
 """Cards named as rejected for each method, the largest first: nobody reads on to the 2 GB ones."""
 
@@ -59,7 +61,7 @@ def nothing_holds(assessment: Assessment, cards: tuple[CatalogueGpu, ...]) -> It
     name = assessment.model.summary.name
     yield Reason(
         code="nothing_holds",
-        text=f"No single card here holds this run of {name} by {assessment.run.method}: it needs "
+        text=f"No single card here holds {METHOD_WORDS[assessment.run.method]} of {name} as asked: it needs "
         f"{gib(memory.required_bytes)} GiB, and the largest, {largest.name}, gives {gib(largest.device.usable_bytes)}.",
     )
     helpful = [item for item in assessment.savings(None) if any(_would_fit(item, gpu) for gpu in cards)]
