@@ -71,9 +71,11 @@ class LayerCode:
         """``norm`` over ``features`` features a token in all (heads × width for a per-head norm)."""
         tape = self.tape
         groups = features // norm.width
-        weight = tape.parameter(
-            elements_of(norm.elements), self.policy.plain_width, trainable=self.policy.trains_base
-        ) if norm.elements else None
+        weight = (
+            tape.parameter(elements_of(norm.elements), self.policy.plain_width, trainable=self.policy.trains_base)
+            if norm.elements
+            else None
+        )
         match norm.kind:
             case NormKind.LAYER | NormKind.RMS_FUSED:
                 return self._fused_norm(norm, x, weight, groups)
@@ -122,18 +124,25 @@ class LayerCode:
         policy, tape = self.policy, self.tape
         out = tokens(projection.out_features)
         if policy.quantization is None:
-            weight = tape.parameter(
-                elements_of(projection.elements), policy.base_width, trainable=policy.trains_base
-            )
+            weight = tape.parameter(elements_of(projection.elements), policy.base_width, trainable=policy.trains_base)
             result = tape.linear(x, weight, out)
             if projection.bias and policy.trains_base:
                 bias = tape.parameter(elements_of(projection.out_features), policy.base_width, trainable=True)
-                result = tape.record((result, bias), out, result.width, rules=(GradientRule.ALIAS, GradientRule.NEW), view=True)
+                result = tape.record(
+                    (result, bias), out, result.width, rules=(GradientRule.ALIAS, GradientRule.NEW), view=True
+                )
             return result
         # Linear4bit: to the compute dtype, dequantise and multiply, back to the input's dtype
         copy = constant(projection.elements * HALF)
         entry = tape.cast(x, HALF)
-        result = tape.record((entry,), out, HALF, forward_temporary=copy, backward_temporary=copy, temporary_category=Category.WEIGHT_COPY)
+        result = tape.record(
+            (entry,),
+            out,
+            HALF,
+            forward_temporary=copy,
+            backward_temporary=copy,
+            temporary_category=Category.WEIGHT_COPY,
+        )
         return tape.cast(result, x.width)
 
     def _adapter_weights(self, projection: Projection) -> tuple[Tensor, Tensor]:
@@ -177,25 +186,34 @@ class LayerCode:
 
     def _dora(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
         tape, width = self.tape, self.policy.adapter_width
-        features, out = projection.in_features, projection.out_features
+        out = projection.out_features
         down, up = self._adapter_weights(projection)
         magnitude = tape.parameter(elements_of(out), width, trainable=True)
         if self.policy.dropout:
             x = tape.dropout(x)
-        identity = tape.fresh(elements_of(features * features), width)
-        update = tape.linear(tape.linear(identity, down, ranked(features)), up, elements_of(projection.elements))
-        update = tape.cast(update, x.width)
-        norm_of = tape.fresh(lambda w: constant(3 * w * projection.elements), x.width)
-        tape.record((update, norm_of), elements_of(out), x.width, rules=(GradientRule.NEW, GradientRule.NEW))
+        transient = self._dora_norm_bytes(projection, x.width)
+        tape.fresh(elements_of(out), x.width, forward_temporary=constant(transient))
         scale = tape.unary(magnitude)
         base = result
         if self.policy.dropout:
             weight = tape.parameter(elements_of(projection.elements), x.width, trainable=False)
             base = tape.linear(x, weight, tokens(out))
         low_rank = tape.linear(tape.linear(x, down, rank_tokens()), up, tokens(out))
-        return tape.add(
-            tape.multiply(base, tape.scale(scale)), tape.scale(tape.multiply(low_rank, scale))
-        )
+        return tape.add(tape.multiply(base, tape.scale(scale)), tape.scale(tape.multiply(low_rank, scale)))
+
+    def _dora_norm_bytes(self, projection: Projection, width: int) -> int:
+        """What computing the detached norm of W + s·B·A takes, in bytes, at input width ``width``.
+
+        First an identity goes through A and B (autocast casts it, and the graph holds the cast); then B·A, the
+        weight, the scaled B·A and their sum stand side by side.
+        """
+        policy, square, elements = self.policy, projection.in_features**2, projection.elements
+        product = self.tape.autocast or policy.adapter_width
+        held = square * product
+        made = (square * policy.adapter_width if product != policy.adapter_width else 0) + elements * product
+        converted = policy.quantization is not None or policy.base_width != width
+        normed = elements * width * (4 if converted else 3)
+        return held + max(made, normed)
 
     # -- attention
 
@@ -215,6 +233,9 @@ class LayerCode:
             AttentionPath.MATH: self._math,
             AttentionPath.EAGER: self._eager,
         }[self.path](attention, query, key, value)
+        if attention.rotary_concatenates and self.path in {AttentionPath.FLASH, AttentionPath.EFFICIENT}:
+            # the kernel's output takes the layout of its query, which concatenation made head-major
+            mixed = self.tape.copy(mixed)
         return self.project(attention.output, mixed)
 
     def _query_key_value(self, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -225,7 +246,9 @@ class LayerCode:
                 self.tape.narrow(fused, tokens(attention.key_value_width)),
                 self.tape.narrow(fused, tokens(attention.key_value_width)),
             )
-        assert attention.query is not None and attention.key is not None and attention.value is not None
+        assert attention.query is not None
+        assert attention.key is not None
+        assert attention.value is not None
         return self.project(attention.query, x), self.project(attention.key, x), self.project(attention.value, x)
 
     def _rotate(self, x: Tensor, heads: int, attention: Attention) -> Tensor:
@@ -239,7 +262,7 @@ class LayerCode:
         swapped = tape.concatenate(second, tape.narrow(part, half), rotated_elements)
         table = tape.input(lambda w: ZERO, width, requires_grad=False)
         rotated = tape.add(self._times(part, table), self._times(swapped, table))
-        if part is x:
+        if not attention.rotary_concatenates:
             return rotated
         rest = tape.narrow(x, tokens(heads * (attention.head_dim - attention.rotary_dim)))
         return tape.concatenate(rotated, rest, x.elements)
@@ -308,7 +331,8 @@ class LayerCode:
         if attention.scores_softcap:
             weights = tape.scale(tape.unary(tape.scale(weights), saves_output=True))
         weights = tape.add(weights, tape.fresh(scores, weights.width))
-        weights = tape.unary(weights, saves_output=True, width=FLOAT32)
+        # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
+        weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)
         weights = tape.cast(weights, query.width)
         return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
 
@@ -327,7 +351,8 @@ class LayerCode:
             fused = self.project(mlp.gate_up, x)
             gate, up = tape.narrow(fused, width), tape.narrow(fused, width)
         else:
-            assert mlp.gate is not None and mlp.up is not None
+            assert mlp.gate is not None
+            assert mlp.up is not None
             gate, up = self.project(mlp.gate, x), None
         activated = tape.unary(gate, saves_input=True)
         if up is None:
@@ -378,6 +403,7 @@ class LayerCode:
 
     def _parallel(self, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
         normed = [self.norm(norm, x, hidden_size) for norm in layer.norms]
-        assert layer.mixer is not None and layer.mlp is not None
+        assert layer.mixer is not None
+        assert layer.mlp is not None
         attended = self.attention(layer.mixer, normed[0])
         return self.tape.add(self.tape.add(attended, self.mlp(layer.mlp, normed[-1])), x)

@@ -110,7 +110,8 @@ class Attention:
     key_norm: Norm | None = None
     rotary_dim: int = 0
     """Features of a head that are rotated; 0 for learned or ALiBi positions."""
-    rotary_in_float32: bool = False
+    rotary_concatenates: bool = False
+    """The rotated features are concatenated with the others, which lays the queries out anew."""
     window: int | None = None
     """A token sees this many tokens back; None is all."""
     scores_softcap: bool = False

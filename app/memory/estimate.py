@@ -32,6 +32,7 @@ from app.memory.result import (
 from app.memory.states import States, model_states
 from app.memory.step import StepMoment, step_moments
 from app.memory.tape import Category
+from app.memory.verdict import judge
 from app.units import ALLOCATION_BLOCK_BYTES
 
 CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
@@ -41,6 +42,8 @@ CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
     Category.TEMPORARY: ComponentName.TEMPORARIES,
     Category.GRADIENT: ComponentName.GRADIENTS,
 }
+
+__all__ = ["estimate_memory", "judge", "largest_micro_batch"]
 
 Held = dict[ComponentName, int]
 
@@ -96,9 +99,7 @@ def estimate_memory(
     )
 
 
-def run_moments(
-    architecture: Architecture, policy: Policy, states: States, batch: Batch
-) -> tuple[StepMoment, ...]:
+def run_moments(architecture: Architecture, policy: Policy, states: States, batch: Batch) -> tuple[StepMoment, ...]:
     """The moments of this run's forward and backward."""
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
     return step_moments(

@@ -87,6 +87,7 @@ class Family:
     activation: ActivationKind = ActivationKind.FUSED
     rotary: bool = True
     rotary_fraction: float = 1.0
+    rotary_concatenates: bool = False
     rotary_embeddings: int = 1
     windows: Windows = no_windows
     embedding_multiplier: bool = False
@@ -161,6 +162,7 @@ FAMILIES: Mapping[str, Family] = {
     "phi3": Family(
         fused_query_key_value="qkv_proj",
         fused_gate_up="gate_up_proj",
+        rotary_concatenates=True,
         windows=uniform_window,
     ),
 }

@@ -66,9 +66,7 @@ def head_tape(architecture: Architecture, policy: Policy, loss: LossPolicy) -> t
         hidden.storage.held = True
     width = architecture.embedding_size or hidden_size
     if width != hidden_size:
-        projection = tape.parameter(
-            elements_of(width * hidden_size), policy.plain_width, trainable=policy.trains_base
-        )
+        projection = tape.parameter(elements_of(width * hidden_size), policy.plain_width, trainable=policy.trains_base)
         hidden = tape.linear(hidden, projection, tokens(width))
     weight = tape.parameter(
         elements_of(architecture.vocab_size * width), policy.plain_width, trainable=loss.trains_head
@@ -88,7 +86,7 @@ def _standard(architecture: Architecture, tape: Tape, hidden: Tensor, weight: Te
     logits.storage.held = True
     upcast = tape.cast(logits, FLOAT32)
     log_probabilities = tape.unary(upcast, saves_output=True)
-    loss = tape.record((log_probabilities,), lambda width: constant(width), FLOAT32)
+    loss = tape.record((log_probabilities,), constant, FLOAT32)
     if keep_logits:
         kept = logits
         if tape.autocast is not None:
@@ -109,7 +107,7 @@ def _fused(tape: Tape, hidden: Tensor, weight: Tensor, loss: LossPolicy) -> Tens
         waiting = hidden.size + (weight.size if weight.requires_grad else ZERO)
         return tape.record(
             (hidden, weight),
-            lambda w: constant(w),
+            constant,
             FLOAT32,
             extra_saved=waiting,
             forward_temporary=tile,
@@ -123,7 +121,7 @@ def _fused(tape: Tape, hidden: Tensor, weight: Tensor, loss: LossPolicy) -> Tens
     rules = (GradientRule.NEW, GradientRule.NEW)
     return tape.record(
         (hidden, weight),
-        lambda w: constant(w),
+        constant,
         FLOAT32,
         saves=(hidden, weight),
         rules=rules,

@@ -6,7 +6,7 @@ cached. Backward runs the operations in reverse order of creation, as PyTorch's 
 saved, its temporaries and its results all live; then the first two are let go.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.memory.size import ZERO, Size
@@ -91,9 +91,7 @@ def _saved_category(storage: Storage) -> Category:
     return Category.ACTIVATION if storage.category is Category.TEMPORARY else storage.category
 
 
-def _walk_forward(
-    tape: Tape, result: Tensor, saved: Mapping[Storage, int]
-) -> tuple[list[Instant], Instant, Size]:
+def _walk_forward(tape: Tape, result: Tensor, saved: Mapping[Storage, int]) -> tuple[list[Instant], Instant, Size]:
     last_use: dict[Storage, int] = {}
     for index, operation in enumerate(tape.operations):
         last_use.setdefault(operation.output.storage, index)
@@ -127,91 +125,104 @@ def _walk_forward(
     return ledger.instants, kept.snapshot(), cached
 
 
+class _Backward:
+    """The backward walk: gradients in flight, what still waits, and the ledger of both."""
+
+    def __init__(self, saved: Mapping[Storage, int], kept: Instant, result: Tensor, *, accumulating: bool) -> None:
+        self.ledger = _Ledger()
+        self.ledger.parts = dict(kept.parts)
+        self.waiting = dict(saved)
+        self.result = result
+        self.accumulating = accumulating
+        self.owners: dict[Storage, int] = {}
+        self.gradients: dict[int, Storage] = {}
+        self.parameters = ZERO
+        self.hold(result, self.new(result.size, _gradient_category(result)))
+        self.ledger.snapshot()
+
+    def new(self, size: Size, category: Category) -> Storage:
+        self.ledger.change(category, size)
+        return Storage(size, category)
+
+    def hold(self, tensor: Tensor, storage: Storage) -> None:
+        self.gradients[id(tensor)] = storage
+        self.owners[storage] = self.owners.get(storage, 0) + 1
+
+    def drop(self, storage: Storage) -> None:
+        self.owners[storage] -= 1
+        if not self.owners[storage]:
+            self.ledger.release(storage.category, storage.size)
+
+    def let_go_of_saved(self, operation: Operation) -> None:
+        for storage in operation.saves:
+            self.waiting[storage] -= 1
+            if not self.waiting[storage] and not storage.external and storage is not self.result.storage:
+                self.ledger.release(_saved_category(storage), storage.size)
+
+    def run(self, operation: Operation) -> None:
+        """One node: its results arrive while everything it uses still lives."""
+        incoming = self.gradients.pop(id(operation.output), None)
+        if incoming is None:
+            return
+        if operation.releases_first:
+            self.let_go_of_saved(operation)
+        arrived = [
+            (tensor, incoming if rule is GradientRule.ALIAS else self.new(tensor.size, _gradient_category(tensor)))
+            for tensor, rule in operation.gradients
+        ]
+        self.ledger.change(operation.temporary_category, operation.backward_temporary)
+        self.ledger.snapshot()
+        self.ledger.release(operation.temporary_category, operation.backward_temporary)
+        for _, storage in arrived:
+            self.owners[storage] = self.owners.get(storage, 0) + 1
+        self.drop(incoming)
+        if not operation.releases_first:
+            self.let_go_of_saved(operation)
+        for tensor, storage in arrived:
+            self.owners[storage] -= 1
+            if tensor.parameter:
+                self.deliver(tensor, storage)
+            else:
+                self.sum_up(tensor, storage)
+
+    def deliver(self, tensor: Tensor, storage: Storage) -> None:
+        """A parameter's gradient: kept, or added to the one it has."""
+        self.ledger.snapshot()
+        self.ledger.release(storage.category, storage.size)
+        if self.accumulating:
+            # under a dispatch mode, as in every trace, AccumulateGrad adds out of place (accumulate_grad.h)
+            self.ledger.change(Category.GRADIENT, tensor.size.times(2))
+            self.ledger.snapshot()
+            self.ledger.release(Category.GRADIENT, tensor.size.times(2))
+        else:
+            self.ledger.change(Category.GRADIENT, tensor.size)
+            self.parameters = self.parameters + tensor.size
+
+    def sum_up(self, tensor: Tensor, storage: Storage) -> None:
+        """An activation's gradient: a second one is added to the first, out of place (input_buffer.cpp)."""
+        earlier = self.gradients.pop(id(tensor), None)
+        self.hold(tensor, storage)
+        if earlier is None:
+            return
+        total = self.new(tensor.size, storage.category)
+        self.ledger.snapshot()
+        self.gradients.pop(id(tensor))
+        self.drop(earlier)
+        self.drop(storage)
+        self.hold(tensor, total)
+
+
 def _walk_backward(
     tape: Tape, result: Tensor, saved: Mapping[Storage, int], kept: Instant, *, accumulating: bool
 ) -> tuple[list[Instant], Size]:
-    ledger = _Ledger()
-    ledger.parts = dict(kept.parts)
-    waiting = dict(saved)
-    owners: dict[Storage, int] = {}
-    gradients: dict[int, Storage] = {}
-    parameters = ZERO
-
-    def hold(tensor: Tensor, storage: Storage) -> None:
-        gradients[id(tensor)] = storage
-        owners[storage] = owners.get(storage, 0) + 1
-
-    def new(size: Size, category: Category) -> Storage:
-        storage = Storage(size, category)
-        ledger.change(category, size)
-        return storage
-
-    def drop(storage: Storage) -> None:
-        owners[storage] -= 1
-        if not owners[storage]:
-            ledger.release(storage.category, storage.size)
-
-    def let_go(operation: Operation) -> None:
-        for storage in operation.saves:
-            waiting[storage] -= 1
-            if not waiting[storage] and not storage.external and storage is not result.storage:
-                ledger.release(_saved_category(storage), storage.size)
-
-    hold(result, new(result.size, _gradient_category(result)))
-    ledger.snapshot()
+    walk = _Backward(saved, kept, result, accumulating=accumulating)
     for operation in reversed(tape.operations):
-        incoming = gradients.pop(id(operation.output), None)
-        if incoming is None:
-            continue
-        if operation.releases_first:
-            let_go(operation)
-        arrived = _made(operation, incoming, new)
-        ledger.change(operation.temporary_category, operation.backward_temporary)
-        ledger.snapshot()
-        ledger.release(operation.temporary_category, operation.backward_temporary)
-        for _, storage in arrived:
-            owners[storage] = owners.get(storage, 0) + 1
-        drop(incoming)
-        if not operation.releases_first:
-            let_go(operation)
-        for tensor, storage in arrived:
-            owners[storage] -= 1
-            if tensor.parameter:
-                ledger.snapshot()
-                if accumulating:
-                    # FakeTensor and dispatch modes make PyTorch add out of place (AccumulateGrad.h)
-                    total = new(tensor.size, Category.GRADIENT)
-                    ledger.snapshot()
-                    ledger.release(Category.GRADIENT, total.size)
-                    ledger.release(storage.category, storage.size)
-                else:
-                    ledger.release(storage.category, storage.size)
-                    ledger.change(Category.GRADIENT, tensor.size)
-                    parameters = parameters + tensor.size
-                continue
-            earlier = gradients.pop(id(tensor), None)
-            hold(tensor, storage)
-            if earlier is not None:
-                total = new(tensor.size, storage.category)
-                ledger.snapshot()
-                gradients.pop(id(tensor))
-                drop(earlier)
-                drop(storage)
-                hold(tensor, total)
-    return ledger.instants, parameters
+        walk.run(operation)
+    return walk.ledger.instants, walk.parameters
 
 
 def _gradient_category(tensor: Tensor) -> Category:
     return Category.LOGITS if tensor.storage.category is Category.LOGITS else Category.TEMPORARY
-
-
-def _made(
-    operation: Operation, incoming: Storage, new: Callable[[Size, Category], Storage]
-) -> list[tuple[Tensor, Storage]]:
-    return [
-        (tensor, incoming if rule is GradientRule.ALIAS else new(tensor.size, _gradient_category(tensor)))
-        for tensor, rule in operation.gradients
-    ]
 
 
 def _largest(instants: list[Instant]) -> tuple[Instant, ...]:

@@ -74,7 +74,7 @@ def float32(copies: int) -> State:
 
 
 def eight_bit(copies: int) -> State:
-    """``copies`` 8-bit moments with a float32 scale a block of 256; small tensors, and embeddings where asked, stay 32-bit."""
+    """``copies`` 8-bit moments with a float32 scale a block of 256; small tensors (and embeddings) stay 32-bit."""
 
     def state(tensor: TrainedTensor, embedding_32bit: bool) -> int:
         if tensor.elements < SMALLEST_8BIT_TENSOR or (embedding_32bit and tensor.kind is ParameterKind.EMBEDDING):
@@ -86,7 +86,7 @@ def eight_bit(copies: int) -> State:
 
 
 def factored(tensor: TrainedTensor, embedding_32bit: bool) -> int:
-    """Adafactor: a float32 row and column a matrix, a full float32 moment a vector (``transformers/optimization.py``)."""
+    """Adafactor: a float32 row and column a matrix, a full moment a vector (``transformers/optimization.py``)."""
     if tensor.rows <= 1:
         return round_to_block(4 * tensor.elements)
     return round_to_block(4 * tensor.rows) + round_to_block(4 * (tensor.elements // tensor.rows))
@@ -106,10 +106,16 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         title="AdamW, 8-bit", state=eight_bit(2), source="bitsandbytes/optim/optimizer.py, Optimizer2State"
     ),
     "paged_adamw_8bit": Optimizer(
-        title="AdamW, 8-bit paged", state=eight_bit(2), paged=True, source="bitsandbytes/optim/optimizer.py, get_state_buffer"
+        title="AdamW, 8-bit paged",
+        state=eight_bit(2),
+        paged=True,
+        source="bitsandbytes/optim/optimizer.py, get_state_buffer",
     ),
     "paged_adamw_32bit": Optimizer(
-        title="AdamW, 32-bit paged", state=float32(2), paged=True, source="bitsandbytes/optim/optimizer.py, get_state_buffer"
+        title="AdamW, 32-bit paged",
+        state=float32(2),
+        paged=True,
+        source="bitsandbytes/optim/optimizer.py, get_state_buffer",
     ),
     "adafactor": Optimizer(
         title="Adafactor",
@@ -131,7 +137,11 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 }
 """All optimizers by their ``optim`` name."""
 
-OPTIMIZER_ALIASES: Mapping[str, str] = {"adamw_8bit": "adamw_bnb_8bit", "paged_adamw": "paged_adamw_32bit", "lion": "lion_32bit"}
+OPTIMIZER_ALIASES: Mapping[str, str] = {
+    "adamw_8bit": "adamw_bnb_8bit",
+    "paged_adamw": "paged_adamw_32bit",
+    "lion": "lion_32bit",
+}
 """Names that people paste, by the name they stand for."""
 
 
@@ -147,6 +157,7 @@ def step_temporary_bytes(optimizer: Optimizer, tensors: Iterable[TrainedTensor])
     narrow, wide = optimizer.step_float32_copies_of_largest
     if narrow:
         total += max(
-            (round_to_block(4 * tensor.elements) * (wide if tensor.width == 4 else narrow) for tensor in tensors), default=0
+            (round_to_block(4 * tensor.elements) * (wide if tensor.width == 4 else narrow) for tensor in tensors),
+            default=0,
         )
     return total

@@ -40,7 +40,7 @@ class OverheadName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A named share of a phase (or an overhead), in bytes. Every part of the enum is listed once a phase, zeros left out."""
+    """A named share of a phase (or an overhead), in bytes; zeros are left out."""
 
     name: ComponentName | OverheadName
     bytes: int
@@ -96,8 +96,11 @@ class ParameterCounts:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Memory of one GPU, the fullest rank. ``components`` are those of the peak phase and sum to ``peak_allocated_bytes``;
-    with ``overheads`` they sum to ``required_bytes``."""
+    """Memory of one GPU, the fullest rank.
+
+    ``components`` are those of the peak phase and sum to ``peak_allocated_bytes``; with ``overheads`` they sum
+    to ``required_bytes``.
+    """
 
     parameters: ParameterCounts
     peak_allocated_bytes: int

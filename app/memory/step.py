@@ -68,9 +68,7 @@ class _Step:
                 else AttentionPath.FLASH
             )
             has_gradient = index > 0 or trains_embedding
-            self.profiles.append(
-                layer_profile(layer, architecture.hidden_size, policy, path, has_gradient)
-            )
+            self.profiles.append(layer_profile(layer, architecture.hidden_size, policy, path, has_gradient))
             self.checkpointed.append(
                 checkpointing is Checkpointing.FULL
                 or (checkpointing is Checkpointing.SELECTIVE and index % SELECTIVE_EVERY == 0)

@@ -116,10 +116,17 @@ class Tape:
         storage = Storage(elements(width), external=True)
         return Tensor(elements, width, storage, requires_grad=trainable, parameter=True)
 
-    def fresh(self, elements: Callable[[int], Size], width: int, category: Category = Category.TEMPORARY) -> Tensor:
-        """A tensor without a history (a mask, an identity)."""
+    def fresh(
+        self,
+        elements: Callable[[int], Size],
+        width: int,
+        category: Category = Category.TEMPORARY,
+        *,
+        forward_temporary: Size = ZERO,
+    ) -> Tensor:
+        """A tensor without a history (a mask, a detached norm), and what making it takes."""
         output = Tensor(elements, width, Storage(elements(width), category), requires_grad=False)
-        self.operations.append(Operation((), output))
+        self.operations.append(Operation((), output, forward_temporary=forward_temporary))
         return output
 
     def keep(self, tensor: Tensor) -> None:
@@ -128,7 +135,7 @@ class Tape:
 
     # -- operations
 
-    def record(
+    def record(  # noqa: PLR0913 - one keyword a line of derivatives.yaml
         self,
         inputs: Iterable[Tensor],
         elements: Callable[[int], Size],
@@ -249,9 +256,7 @@ class Tape:
 
     def view(self, tensor: Tensor) -> Tensor:
         """A reshape that copies nothing."""
-        return self.record(
-            (tensor,), tensor.elements, tensor.width, rules=(GradientRule.ALIAS,), view=True
-        )
+        return self.record((tensor,), tensor.elements, tensor.width, rules=(GradientRule.ALIAS,), view=True)
 
     def copy(self, tensor: Tensor) -> Tensor:
         """``contiguous()`` or ``clone()`` where it copies; the gradient passes through."""
@@ -273,9 +278,14 @@ class Tape:
         )
 
     def linear(
-        self, tensor: Tensor, weight: Tensor, elements: Callable[[int], Size], *, category: Category = Category.TEMPORARY
+        self,
+        tensor: Tensor,
+        weight: Tensor,
+        elements: Callable[[int], Size],
+        *,
+        category: Category = Category.TEMPORARY,
     ) -> Tensor:
-        """``nn.Linear``: keeps its input where the weight trains, the (cast) weight where the input needs a gradient."""
+        """``nn.Linear``: keeps its input if the weight trains, the (cast) weight if the input needs a gradient."""
         if self.autocast is not None:
             tensor, weight = self.cast(tensor, self.autocast), self.cast_weight(weight, self.autocast)
         saves = [item for item, other in ((tensor, weight), (weight, tensor)) if other.requires_grad]
