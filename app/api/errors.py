@@ -73,7 +73,11 @@ def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
         detail = _DETAILS.get(error.status_code, str(error.detail))
         if html_error is not None and wants_page(request):
             return html_error(request, error.status_code, detail)
-        return problem(error.status_code, detail, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["allow"] = _allowed_methods(request) or headers.get("Allow", "GET")
+            headers.pop("Allow", None)
+        return problem(error.status_code, detail, headers=headers)
 
     async def on_anything(request: Request, error: Exception) -> Response:
         request_id = getattr(request.state, "request_id", "unknown")
@@ -92,6 +96,12 @@ def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Every method of a documented address: the framework names only those of the first route that matched."""
+    operations = request.app.openapi()["paths"].get(request.url.path, {})
+    return ", ".join(sorted(method.upper() for method in operations))
 
 
 def _field_error(detail: Mapping[str, Any]) -> FieldError:

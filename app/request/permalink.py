@@ -29,7 +29,7 @@ def permalink_pairs(given: BaseModel, changes: Mapping[str, Any] | None = None) 
     return [
         (name, text_of(values[name]))
         for name in fields_of(type(given))
-        if values.get(name) not in {None, ()} and not (name in FIELDS and FIELDS[name].body_only)
+        if values.get(name) not in (None, ()) and not (name in FIELDS and FIELDS[name].body_only)
     ]
 
 

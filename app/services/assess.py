@@ -13,7 +13,7 @@ from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
-from app.services.lookup import FoundModel, find_model
+from app.services.lookup import FoundModel, check_targets, find_model
 from app.services.market import offer_report, servers_for
 from app.services.policy import Policy
 from app.services.report import least_gpus
@@ -39,6 +39,7 @@ class Assessment:
         """Fill in a request. Raises :class:`RequestError`."""
         model = find_model(given, snapshot, policy)
         resolved = resolve(given, currency=policy.currency)
+        check_targets(resolved.run, model.architecture)
         return cls(
             resolved=resolved,
             model=model,

@@ -1,8 +1,9 @@
 """Names in a request to things in the catalogue, or an error that offers the nearest."""
 
+import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,8 @@ from app.catalogue.snapshot import Snapshot
 from app.memory.architecture import Architecture
 from app.memory.build import parse_config
 from app.memory.config import ConfigError
+from app.memory.inputs import MethodKind
+from app.memory.states import EMBEDDING_NAMES, HEAD_NAMES
 from app.request import FieldError, RequestError, Run
 from app.services.policy import Policy
 from app.services.results import ModelSummary
@@ -118,6 +121,48 @@ def canonical_config(config: Mapping[str, Any]) -> bytes:
 def config_hash(config: Mapping[str, Any]) -> str:
     """The name under which a posted configuration is kept: the first 32 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(canonical_config(config)).hexdigest()[:32]
+
+
+_SAVED_MODULES = EMBEDDING_NAMES | HEAD_NAMES
+
+
+def check_targets(run: Run, architecture: Architecture) -> None:
+    """Refuse adapter targets of which the model has none, as PEFT does, and saved modules that are not counted.
+
+    Raises :class:`RequestError` on ``lora_target_modules`` or ``modules_to_save``.
+    """
+    if run.method is MethodKind.FULL:
+        return
+    if isinstance(run.lora_target_modules, tuple):
+        names = _projection_names(architecture)
+        if not set(run.lora_target_modules) & set(names):
+            raise RequestError(
+                FieldError(
+                    field="lora_target_modules",
+                    message="names no projection of this model.",
+                    allowed=", ".join(names),
+                    suggestions=_nearest(run.lora_target_modules, names),
+                )
+            )
+    unknown = [name for name in run.modules_to_save if name not in _SAVED_MODULES]
+    if unknown:
+        raise RequestError(
+            FieldError(
+                field="modules_to_save",
+                message=f"{unknown[0]} cannot be counted.",
+                allowed=", ".join(sorted(_SAVED_MODULES)),
+                suggestions=_nearest(unknown, sorted(_SAVED_MODULES)),
+            )
+        )
+
+
+def _projection_names(architecture: Architecture) -> tuple[str, ...]:
+    found = (projection.name for layer, _ in architecture.distinct_layers for projection in layer.projections())
+    return tuple(dict.fromkeys(found))
+
+
+def _nearest(given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(near for name in given for near in difflib.get_close_matches(name, known, n=1)))
 
 
 def find_gpu(name: str, snapshot: Snapshot, *, field: str = "gpu") -> CatalogueGpu:
