@@ -99,5 +99,3 @@ def _efficiency(value: Mapping[str, object], *, measured: bool) -> Efficiency:
         sources=tuple(sources),
         measured=measured,
     )
-
-

@@ -190,8 +190,12 @@ def step_work(
         seconds = shape.dequantised_bytes / (bandwidth * dequantisation_bandwidth_fraction)
         parts.append(Part(PartName.DEQUANTISATION, accumulation * seconds, bound_by_arithmetic=False))
     if shape.cast_bytes:
-        parts.append(Part(PartName.WEIGHT_CASTS, accumulation * shape.cast_bytes / bandwidth, bound_by_arithmetic=False))
-    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards / bandwidth, bound_by_arithmetic=False))
+        parts.append(
+            Part(PartName.WEIGHT_CASTS, accumulation * shape.cast_bytes / bandwidth, bound_by_arithmetic=False)
+        )
+    parts.append(
+        Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards / bandwidth, bound_by_arithmetic=False)
+    )
     model_flops = shape.model_matmul_flops + shape.model_attention_flops + shape.model_head_flops
     return StepWork(
         parts=tuple(parts),
@@ -302,7 +306,8 @@ def _shape(
         masked_attention_flops=whole * (1 + attention_repeat + masked_backward),
         model_attention_flops=kept * 3.0,
         # SDPA's memory-efficient kernel reads the mask and stores no scores.
-        score_bytes=scores * (2 * (2 + attention_repeat)) if masked_kernel and all(p.sdpa for p in work.attention)
+        score_bytes=scores * (2 * (2 + attention_repeat))
+        if masked_kernel and all(p.sdpa for p in work.attention)
         else scores * score_bytes * (1 + attention_repeat + EAGER_SCORE_BACKWARD_RATIO),
         elementwise_bytes=elementwise * tokens * (1 + float(repeated > 0) + ELEMENTWISE_BACKWARD_RATIO),
         head_flops=head * (passes + loss_repeat),

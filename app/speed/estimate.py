@@ -1,0 +1,269 @@
+"""How fast a run steps on a card: the step's parts at the roofline, over the share of it such cards reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.memory.architecture import Architecture
+from app.memory.device import Device
+from app.memory.inputs import (
+    AttentionImplementation,
+    Batch,
+    Cluster,
+    LossKernel,
+    Method,
+    Offload,
+    Precision,
+    PrecisionPolicy,
+    Strategy,
+)
+from app.speed.calibration import COVERAGE, Calibration, Efficiency, bundled_calibration
+from app.speed.communication import (
+    DEFAULT_NETWORK_GBIT_PER_SECOND,
+    data_parallel_degree,
+    exchange_seconds,
+    exposed_seconds,
+    optimizer_shards,
+)
+from app.speed.step import Part, PartName, StepWork, step_work, uses_flash
+from app.speed.work import KernelStack
+
+
+class Bound(StrEnum):
+    """What a step mostly waits for."""
+
+    ARITHMETIC = "arithmetic"
+    MEMORY_BANDWIDTH = "memory_bandwidth"
+    KERNEL_LAUNCHES = "kernel_launches"
+    COMMUNICATION = "communication"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationNote:
+    """What stands behind the achieved share of the roofline."""
+
+    gpu_class: str
+    fraction: float
+    runs: int
+    sources: tuple[str, ...]
+    measured: bool
+    """False where nobody's runs on this class are known and the value is its segment's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedEstimate:
+    """Speed of the whole run (all its GPUs). Token counts are positions, padding among them."""
+
+    tokens_per_second: float
+    tokens_per_second_low: float
+    tokens_per_second_high: float
+    coverage: float
+    step_seconds: float
+    """Of one optimizer step with all its micro-steps."""
+    mfu: float
+    """What the method needs ÷ what the card could compute. A repeated forward does not count, nor do weight gradients of
+    frozen weights."""
+    hfu: float
+    """The same with the repeated forward."""
+    bound_by: Bound
+    breakdown: tuple[tuple[str, float], ...]
+    """Named seconds that sum to ``step_seconds``."""
+    assumptions: tuple[str, ...]
+    calibration: CalibrationNote
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsupported:
+    """Why there is no speed, and the change that would run, with that run's speed."""
+
+    reason: str
+    changes: Mapping[str, str] | None = None
+    suggested: SpeedEstimate | None = None
+
+
+def kernel_stack(batch: Batch) -> KernelStack:
+    """Liger's switch replaces norms, rotary embedding and activation with the loss (transformers
+    integrations/liger.py); otherwise the layers run as Transformers writes them."""
+    return KernelStack.FUSED if batch.loss_kernel is LossKernel.LIGER else KernelStack.EAGER
+
+
+def estimate_speed(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster,
+    device: Device,
+    *,
+    calibration: Calibration | None = None,
+    stack: KernelStack | None = None,
+) -> SpeedEstimate | Unsupported:
+    """The speed of a run, or why the card (or the model of it) has none.
+
+    ``batch`` is one GPU's; the result's tokens per second are those of all ``cluster.num_gpus``. Seconds are of the
+    whole optimizer step. The interval holds a new measurement with the stated ``coverage``.
+    """
+    values = calibration or bundled_calibration()
+    kernels = stack or kernel_stack(batch)
+    obstacle = _obstacle(architecture, method, precision, batch, cluster, device)
+    if obstacle is not None:
+        return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, values)
+    work = step_work(
+        architecture,
+        method,
+        precision.policy,
+        batch,
+        kernels,
+        device,
+        values.dequantisation_bandwidth_fraction,
+        optimizer_shards(cluster),
+    )
+    if work is None:
+        return Unsupported(reason=f"No dense rate with float32 accumulation is published for {device.name}.")
+    return _speed(work, method, precision, batch, cluster, device, values)
+
+
+# --- what cannot run
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    reason: str
+    changes: Mapping[str, str] | None = None
+
+
+def _obstacle(
+    architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device
+) -> _Obstacle | None:
+    policy = precision.policy
+    if policy in (PrecisionPolicy.BF16, PrecisionPolicy.BF16_MIXED) and not device.supports_bf16:
+        if device.rates.fp16_fp32_accumulate is None:
+            return _Obstacle(f"{device.name} has neither bfloat16 nor fast float16.", {"precision": "fp32"})
+        return _Obstacle(f"{device.name} has no bfloat16.", {"precision": "fp16-mixed"})
+    if batch.attention is AttentionImplementation.FLASH_ATTENTION_2 and not device.supports_flash_attention_2:
+        return _Obstacle(f"{device.name} does not run FlashAttention-2.", {"attention": "sdpa"})
+    if method.quantization is not None and not device.supports_bitsandbytes:
+        return _Obstacle(f"bitsandbytes does not run on {device.name}.")
+    if cluster.offload is not Offload.NONE:
+        return _Obstacle("Speed with offloading is not modelled: it depends on the host's memory and processor.")
+    if max(cluster.tensor_parallel, cluster.pipeline_parallel, cluster.context_parallel, cluster.expert_parallel) > 1:
+        return _Obstacle("Speed with tensor, pipeline, context or expert parallelism is not modelled.")
+    return None
+
+
+def _with_suggestion(
+    obstacle: _Obstacle,
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster,
+    device: Device,
+    calibration: Calibration,
+) -> Unsupported:
+    changes = obstacle.changes
+    if changes is None:
+        return Unsupported(reason=obstacle.reason)
+    if "precision" in changes:
+        precision = replace(precision, policy=PrecisionPolicy(changes["precision"]))
+    if "attention" in changes:
+        batch = replace(batch, attention=AttentionImplementation(changes["attention"]))
+    other = estimate_speed(architecture, method, precision, batch, cluster, device, calibration=calibration)
+    if isinstance(other, SpeedEstimate):
+        return Unsupported(reason=obstacle.reason, changes=changes, suggested=other)
+    return Unsupported(
+        reason=obstacle.reason,
+        changes={**changes, **other.changes} if other.changes else None,
+        suggested=other.suggested,
+    )
+
+
+# --- what runs
+
+
+def _speed(
+    work: StepWork,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster,
+    device: Device,
+    calibration: Calibration,
+) -> SpeedEstimate:
+    efficiency = calibration.efficiency_of(device)
+    arithmetic = work.roofline_seconds / efficiency.fraction
+    waiting = max(0.0, work.launches * calibration.seconds_per_launch - arithmetic)
+    computing = arithmetic + waiting
+    exchange = exchange_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
+    exposed = exposed_seconds(exchange, computing)
+    seconds = computing + exposed
+    tokens = batch.micro_batch_size * batch.sequence_length * batch.gradient_accumulation_steps
+    tokens_per_second = tokens * data_parallel_degree(cluster) / seconds
+    spread = efficiency.spread
+    breakdown = [(part.name.value, part.seconds / efficiency.fraction) for part in work.parts]
+    if waiting:
+        breakdown.append((PartName.KERNEL_LAUNCHES.value, waiting))
+    if exposed:
+        breakdown.append((PartName.COMMUNICATION.value, exposed))
+    share = 1 / (work.rate * seconds)
+    if cluster.strategy is Strategy.DEVICE_MAP:
+        share /= cluster.num_gpus
+    return SpeedEstimate(
+        tokens_per_second=tokens_per_second,
+        tokens_per_second_low=tokens_per_second / spread,
+        tokens_per_second_high=tokens_per_second * spread,
+        coverage=COVERAGE,
+        step_seconds=seconds,
+        mfu=work.model_flops * share,
+        hfu=work.hardware_flops * share,
+        bound_by=_bound(work.parts, efficiency.fraction, waiting, exposed),
+        breakdown=tuple(breakdown),
+        assumptions=_assumptions(method, precision, batch, cluster, device, efficiency),
+        calibration=CalibrationNote(
+            gpu_class=f"{device.architecture}, {device.segment}",
+            fraction=efficiency.fraction,
+            runs=efficiency.runs,
+            sources=efficiency.sources,
+            measured=efficiency.measured,
+        ),
+    )
+
+
+def _bound(parts: tuple[Part, ...], fraction: float, waiting: float, exposed: float) -> Bound:
+    computing = sum(part.seconds for part in parts if part.bound_by_arithmetic) / fraction
+    moving = sum(part.seconds for part in parts if not part.bound_by_arithmetic) / fraction
+    candidates = {
+        Bound.ARITHMETIC: computing,
+        Bound.MEMORY_BANDWIDTH: moving,
+        Bound.KERNEL_LAUNCHES: waiting,
+        Bound.COMMUNICATION: exposed,
+    }
+    return max(candidates, key=lambda bound: candidates[bound])
+
+
+def _assumptions(
+    method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device, efficiency: Efficiency
+) -> tuple[str, ...]:
+    lines = [_basis(device, efficiency)]
+    if precision.policy is PrecisionPolicy.FP32:
+        lines.append("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
+    if not uses_flash(method, precision.policy, batch, device):
+        lines.append(
+            "No flash attention: padded batches, float32 attention or an older card, so masked scores are computed too."
+        )
+    if data_parallel_degree(cluster) > 1:
+        lines.append("The exchange between GPUs hides behind up to 90 % of the arithmetic.")
+        if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:
+            lines.append(f"The network between servers is taken for {DEFAULT_NETWORK_GBIT_PER_SECOND:.0f} Gbit/s.")
+    if cluster.strategy is Strategy.DEVICE_MAP and cluster.num_gpus > 1:
+        lines.append("device_map runs one GPU after another: more cards add memory, not speed.")
+    return tuple(lines)
+
+
+def _basis(device: Device, efficiency: Efficiency) -> str:
+    gpu_class = f"{device.architecture} {device.segment} cards"
+    if not efficiency.measured:
+        return f"Nobody's runs on {gpu_class} are known: the value is other cards', with a wider interval."
+    sources = "one source" if len(efficiency.sources) == 1 else f"{len(efficiency.sources)} sources"
+    runs = "1 published run" if efficiency.runs == 1 else f"{efficiency.runs} published runs"
+    return f"Calibrated on {runs} from {sources} on {gpu_class}."

@@ -1,0 +1,91 @@
+"""How long a whole job takes: real tokens, what padding or packing makes of them, evaluation and checkpoints."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from app.memory.inputs import Batch, Cluster
+from app.speed.communication import data_parallel_degree
+from app.speed.estimate import SpeedEstimate
+
+EVALUATION_SHARE: Final = 0.02
+"""Time for evaluation: 5 % of the examples held back, seen once an epoch, forward only (a third of a step or less)."""
+CHECKPOINT_SHARE: Final = 0.01
+"""Time for saving checkpoints, loading the model and the first steps' warm-up."""
+PACKING_FILL: Final = 0.98
+"""How full packed sequences are: best-fit packing leaves 1-2 % (arXiv:2404.10830, table 1)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """How much there is to train on. ``max_steps`` takes the place of ``epochs``."""
+
+    num_examples: int
+    tokens_per_example: int
+    """Mean real tokens of an example."""
+    epochs: float
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobTime:
+    """A whole job. ``total_tokens`` are real tokens, padding not among them; the interval is the speed's."""
+
+    total_tokens: int
+    optimizer_steps: int
+    total_seconds: float
+    total_seconds_low: float
+    total_seconds_high: float
+    fill: float
+    """Real tokens ÷ positions computed."""
+    assumptions: tuple[str, ...]
+
+
+def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> JobTime:
+    """The time of ``job`` at ``speed``, in seconds.
+
+    Padded, an example is one sequence, computed at its full length; packed, its tokens share sequences with others'.
+    Examples longer than a sequence are cut to it.
+    """
+    length = batch.sequence_length
+    tokens = min(job.tokens_per_example, length)
+    fill = min(PACKING_FILL, 1.0) if batch.packing and tokens < length else tokens / length
+    sequences_a_step = batch.micro_batch_size * batch.gradient_accumulation_steps * data_parallel_degree(cluster)
+    if job.max_steps is not None:
+        steps = job.max_steps
+    else:
+        sequences = job.num_examples * (tokens / (length * fill))
+        steps = max(1, ceil(ceil(sequences) * job.epochs / sequences_a_step))
+    total_tokens = round(steps * sequences_a_step * length * fill)
+    if job.max_steps is None:
+        total_tokens = round(job.num_examples * tokens * job.epochs)
+    training = steps * speed.step_seconds
+    seconds = training * (1 + EVALUATION_SHARE + CHECKPOINT_SHARE)
+    return JobTime(
+        total_tokens=total_tokens,
+        optimizer_steps=steps,
+        total_seconds=seconds,
+        total_seconds_low=seconds * speed.tokens_per_second / speed.tokens_per_second_high,
+        total_seconds_high=seconds * speed.tokens_per_second / speed.tokens_per_second_low,
+        fill=fill,
+        assumptions=_assumptions(job, batch, fill),
+    )
+
+
+def _assumptions(job: Job, batch: Batch, fill: float) -> tuple[str, ...]:
+    lines = [
+        f"{100 * EVALUATION_SHARE:.0f} % more time for evaluation and {100 * CHECKPOINT_SHARE:.0f} % for saving "
+        "checkpoints and starting; downloads are not counted."
+    ]
+    if job.tokens_per_example > batch.sequence_length:
+        lines.append(f"Examples are cut to {batch.sequence_length} tokens.")
+    if fill < 1.0:
+        padding = 100 * (1 - fill)
+        if batch.packing:
+            lines.append(f"Packed sequences are {100 * fill:.0f} % full.")
+        else:
+            lines.append(
+                f"Every example is padded to {batch.sequence_length} tokens, so {padding:.0f} % of the work is padding; "
+                "packing would save it."
+            )
+    return tuple(lines)
