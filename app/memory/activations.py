@@ -233,7 +233,7 @@ class LayerCode:
             AttentionPath.MATH: self._math,
             AttentionPath.EAGER: self._eager,
         }[self.path](attention, query, key, value)
-        if attention.rotary_concatenates and self.path in {AttentionPath.FLASH, AttentionPath.EFFICIENT}:
+        if attention.rotary_concatenates and self.path is AttentionPath.FLASH:
             # the kernel's output takes the layout of its query, which concatenation made head-major
             mixed = self.tape.copy(mixed)
         return self.project(attention.output, mixed)
@@ -278,9 +278,15 @@ class LayerCode:
         return tuple(self.tape.cast(tensor, self.tape.autocast) for tensor in tensors)
 
     def _repeat(self, attention: Attention, x: Tensor) -> Tensor:
+        """``repeat_kv``: a copy a query head; of a single head it is a view, which only products copy."""
         if attention.num_heads == attention.num_key_value_heads:
             return x
-        return self.tape.record((x,), tokens(attention.query_width), x.width)
+        view = attention.num_key_value_heads == 1 and self.path is AttentionPath.EFFICIENT
+        return self.tape.record((x,), tokens(attention.query_width), x.width, view=view)
+
+    def _own(self, x: Tensor) -> Tensor:
+        """A batched product copies a slice before it saves it."""
+        return x if x.size == x.storage.size else self.tape.copy(x)
 
     def _flash(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
@@ -317,7 +323,7 @@ class LayerCode:
         tape = self.tape
         query = tape.scale(query)
         key = self._repeat(attention, key)
-        value = self._repeat(attention, value)
+        value = self._own(self._repeat(attention, value))
         key = tape.scale(key)
         weights = tape.matmul(query, key, pairs(attention.num_heads))
         weights = tape.unary(weights, saves_output=True)
@@ -326,6 +332,7 @@ class LayerCode:
     def _eager(self, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """``eager_attention_forward``: scores, softmax in float32, a 16-bit copy for the product."""
         tape = self.tape
+        query, key, value = self._own(query), self._own(key), self._own(value)
         key, value = self._repeat(attention, key), self._repeat(attention, value)
         weights = tape.scale(tape.matmul(query, key, pairs(attention.num_heads)))
         if attention.scores_softcap:

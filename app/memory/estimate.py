@@ -114,7 +114,7 @@ def run_moments(architecture: Architecture, policy: Policy, states: States, batc
 
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
     """The smallest length that reaches the same sliding windows as ``sequence_length``."""
-    return max((window + 1 for window in architecture.windows if window < sequence_length), default=1)
+    return max((window for window in architecture.windows if window <= sequence_length), default=0)
 
 
 def _held_throughout(states: States, *, accumulating: bool) -> Held:

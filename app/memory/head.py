@@ -54,12 +54,14 @@ class LossPolicy:
     trains_head: bool
 
 
-def head_tape(architecture: Architecture, policy: Policy, loss: LossPolicy) -> tuple[Tape, Tensor, Tensor]:
-    """The tape from the last layer's output to the loss, its result and its source."""
+def head_tape(
+    architecture: Architecture, policy: Policy, loss: LossPolicy, input_width: int
+) -> tuple[Tape, Tensor, Tensor]:
+    """The tape from the last layer's output (of ``input_width``) to the loss, its result and its source."""
     tape = Tape(autocast=policy.autocast)
     code = LayerCode(tape, policy, AttentionPath.FLASH)
     hidden_size = architecture.hidden_size
-    source = tape.input(tokens(hidden_size), policy.stream_width, requires_grad=True)
+    source = tape.input(tokens(hidden_size), input_width, requires_grad=True)
     hidden = source
     if architecture.final_norm is not None:
         hidden = code.norm(architecture.final_norm, source, hidden_size)

@@ -27,11 +27,12 @@ class Instant:
 class Profile:
     """A tape's memory.
 
-    ``kept`` is what waits for backward, without the tape's own input; ``keeps_input`` says whether that is
-    needed too. ``gradients`` are those of the tape's parameters. ``cached`` is what autocast holds through
-    forward beyond ``kept``.
+    ``result_width`` is the bytes an element of its result. ``kept`` is what waits for backward, without the
+    tape's own input; ``keeps_input`` says whether that is needed too. ``gradients`` are those of the tape's
+    parameters. ``cached`` is what autocast holds through forward beyond ``kept``.
     """
 
+    result_width: int
     kept: Instant
     keeps_input: bool
     forward: tuple[Instant, ...]
@@ -74,7 +75,9 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     backward, gradients = _walk_backward(tape, result, saved, kept, accumulating=accumulating)
     keeps_input = source is not None and source.storage in saved
     quiet, _, _ = _walk_forward(tape, result, {})
-    return Profile(kept, keeps_input, _largest(forward), _largest(quiet), _largest(backward), gradients, cached)
+    return Profile(
+        result.width, kept, keeps_input, _largest(forward), _largest(quiet), _largest(backward), gradients, cached
+    )
 
 
 def _saved_counts(tape: Tape) -> dict[Storage, int]:

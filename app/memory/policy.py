@@ -70,14 +70,14 @@ class Policy:
         """The kernel that scaled-dot-product attention reaches.
 
         Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py`` (a mask is built
-        where rows are padded or a window is shorter than the sequence); PyTorch ``sdp_utils.cpp`` (flash takes
+        where rows are padded or the sequence reaches a window, ``_ignore_causal_mask_sdpa``); PyTorch ``sdp_utils.cpp`` (flash takes
         no mask, 16 bits, heads up to 256 wide; the efficient kernel takes no grouped heads).
         """
         if self.attention is AttentionImplementation.EAGER or not attention.sdpa:
             return AttentionPath.EAGER
         if self.attention is AttentionImplementation.FLASH_ATTENTION_2:
             return AttentionPath.FLASH
-        masked = self.padded or (attention.window is not None and attention.window < sequence_length)
+        masked = self.padded or (attention.window is not None and attention.window <= sequence_length)
         if masked:
             return AttentionPath.EFFICIENT
         if self.attention_width == HALF and attention.head_dim <= 256:

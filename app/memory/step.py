@@ -7,6 +7,7 @@ is a size that is linear in the micro-batch; it is derived once for a model and 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from app.memory.activations import LayerCode, tokens
 from app.memory.architecture import Architecture, Attention, Layer
@@ -33,11 +34,11 @@ class StepMoment:
 
 @lru_cache(maxsize=1024)
 def layer_profile(
-    layer: Layer, hidden_size: int, policy: Policy, path: AttentionPath, input_requires_grad: bool
+    layer: Layer, hidden_size: int, policy: Policy, path: AttentionPath, input_width: int, input_requires_grad: bool
 ) -> Profile:
-    """One layer's profile under a policy."""
+    """One layer's profile under a policy, for an input of ``input_width`` bytes an element."""
     tape = Tape(autocast=policy.autocast)
-    source = tape.input(tokens(hidden_size), policy.stream_width, requires_grad=input_requires_grad)
+    source = tape.input(tokens(hidden_size), input_width, requires_grad=input_requires_grad)
     result = LayerCode(tape, policy, path).layer(layer, source, hidden_size)
     return analyse(tape, result, source, accumulating=policy.accumulating)
 
@@ -58,7 +59,9 @@ class _Step:
         self.policy = policy
         self.loss = loss
         self.trains_embedding = trains_embedding
-        self.stream = per_token(policy.stream_width * architecture.hidden_size)
+        width = policy.stream_width
+        self.streams: list[Size] = []
+        """The input of each layer, and of the head."""
         self.profiles: list[Profile] = []
         self.checkpointed: list[bool] = []
         for index, layer in enumerate(architecture.layers):
@@ -68,12 +71,16 @@ class _Step:
                 else AttentionPath.FLASH
             )
             has_gradient = index > 0 or trains_embedding
-            self.profiles.append(layer_profile(layer, architecture.hidden_size, policy, path, has_gradient))
+            profile = layer_profile(layer, architecture.hidden_size, policy, path, width, has_gradient)
+            self.profiles.append(profile)
+            self.streams.append(per_token(width * architecture.hidden_size))
+            width = profile.result_width
             self.checkpointed.append(
                 checkpointing is Checkpointing.FULL
                 or (checkpointing is Checkpointing.SELECTIVE and index % SELECTIVE_EVERY == 0)
             )
-        tape, result, source = head_tape(architecture, policy, loss)
+        self.streams.append(per_token(width * architecture.hidden_size))
+        tape, result, source = head_tape(architecture, policy, loss, width)
         self.head = analyse(tape, result, source, accumulating=policy.accumulating)
         self.outside = self._outside(masked_length)
 
@@ -97,12 +104,12 @@ class _Step:
     def kept_before(self, index: int) -> dict[Category, Size]:
         """What the layers before ``index`` keep for backward."""
         parts: dict[Category, Size] = {Category.ACTIVATION: self.outside}
-        for profile, checkpointed in zip(self.profiles[:index], self.checkpointed[:index], strict=True):
+        layers = zip(self.profiles, self.checkpointed, self.streams, strict=False)
+        for profile, checkpointed, stream in islice(layers, index):
+            if checkpointed or profile.keeps_input:
+                _add(parts, Category.ACTIVATION, stream)
             if checkpointed:
-                _add(parts, Category.ACTIVATION, self.stream)
                 continue
-            if profile.keeps_input:
-                _add(parts, Category.ACTIVATION, self.stream)
             for category, size in profile.kept.parts.items():
                 _add(parts, category, size)
         return parts
@@ -117,13 +124,13 @@ class _Step:
                 casts = casts + profile.kept.parts.get(Category.WEIGHT_COPY, ZERO)
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
-        _add(before_last, Category.ACTIVATION, self.stream)
+        _add(before_last, Category.ACTIVATION, self.streams[-2])
         _add(before_last, Category.WEIGHT_COPY, casts)
         for instant in last.quiet if self.checkpointed[-1] else last.forward:
             yield _moment(PhaseName.FORWARD, before_last, instant)
         at_loss = dict(everything)
         if self.head.keeps_input:
-            _add(at_loss, Category.ACTIVATION, self.stream)
+            _add(at_loss, Category.ACTIVATION, self.streams[-1])
         in_loss = dict(at_loss)
         _add(in_loss, Category.WEIGHT_COPY, casts)
         for instant in self.head.forward:
@@ -146,12 +153,12 @@ class _Step:
             if index in wanted:
                 outside = self.kept_before(index)
                 if checkpointed or profile.keeps_input:
-                    _add(outside, Category.ACTIVATION, self.stream)
+                    _add(outside, Category.ACTIVATION, self.streams[index])
                 _add(outside, Category.GRADIENT, gradients)
                 for instant in profile.backward:
                     yield _moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
-                    _add(outside, Category.TEMPORARY, self.stream)
+                    _add(outside, Category.TEMPORARY, self.streams[index + 1])
                     for instant in profile.forward:
                         yield _moment(PhaseName.BACKWARD, outside, instant)
             gradients = gradients + profile.gradients
@@ -166,10 +173,10 @@ class _Step:
         copies = 2 if self.policy.accumulating or tied else 1
         yield StepMoment(
             PhaseName.BACKWARD,
-            self.outside + self.stream + self.gradients + table.times(copies),
+            self.outside + self.streams[0] + self.gradients + table.times(copies),
             (
                 (Category.ACTIVATION, self.outside),
-                (Category.TEMPORARY, self.stream + table.times(copies - 1)),
+                (Category.TEMPORARY, self.streams[0] + table.times(copies - 1)),
                 (Category.GRADIENT, self.gradients + table),
             ),
         )
