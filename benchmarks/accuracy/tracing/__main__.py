@@ -1,4 +1,4 @@
-"""Command line of the tracing harness: `run` a set of cases, `explain` one peak, `replay` the earlier cases."""
+"""Command line of the tracing harness: `run` cases, `explain` a peak, see what a `layer` keeps, `replay` old cases."""
 
 import argparse
 import json
@@ -12,6 +12,8 @@ from typing import Any
 from benchmarks.accuracy.tracing import replay, suites
 from benchmarks.accuracy.tracing.case import TraceCase
 
+_PHASES = ("forward", "loss", "backward_loss", "backward", "clip", "optimizer_step")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status says whether every case was traced, or agreed."""
@@ -24,12 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explain = commands.add_parser("explain", help="list what is alive at the peak of one case")
     explain.add_argument("--case", required=True, help="a JSON case, or FILE.jsonl:CASE_ID of a traced one")
     explain.add_argument("--top", type=int, default=40, help="how many groups of tensors to list")
-    explain.add_argument("--at-end-of-forward", action="store_true", help="list what forward keeps, not the peak")
+    explain.add_argument("--phase", choices=[*_PHASES, "kept"], help="a phase's own peak, or what forward keeps")
+    kept = commands.add_parser("layer", help="bytes that one more layer keeps for backward, per token and tensor")
+    kept.add_argument("--case", required=True, help="as for explain; its number of layers is a whole pattern")
     again = commands.add_parser("replay", help="trace earlier cases again and compare to the byte")
     again.add_argument("--every", type=int, default=10, help="take each n-th case")
     again.add_argument("--tag", help="only the cases of this tag")
     options = parser.parse_args(arguments)
-    commands_by_name: dict[str, Callable[[Any], int]] = {"run": _run, "explain": _explain, "replay": _replay}
+    commands_by_name: dict[str, Callable[[Any], int]] = {
+        "run": _run,
+        "explain": _explain,
+        "layer": _layer,
+        "replay": _replay,
+    }
     return commands_by_name[options.command](options)
 
 
@@ -61,14 +70,29 @@ def _explain(options: Any) -> int:
 
     trace = step.trace(_one_case(options.case))
     line = results.row(trace)
-    for key in ("parameters", "adapted_modules", "phase_peak_bytes", "component_bytes", "end_of_forward_bytes"):
+    shown = ("parameters", "adapted_modules", "kernels", "phase_peak_bytes", "component_bytes", "end_of_forward_bytes")
+    for key in shown:
         print(f"{key}: {json.dumps(line[key])}")
-    moment = trace.end_of_forward_moment if options.at_end_of_forward else trace.tracker.peak.moment
     print(f"peak {line['peak_allocated_bytes']:,} bytes in {line['peak_phase']}, step {line['peak_step']}")
-    for group in results.groups_at(trace, moment)[: options.top]:
-        shape = "×".join(map(str, group.shape)) or "-"
-        what = f"{group.operator} [{shape}] {group.dtype}"
-        print(f"{group.size_bytes:>16,}  {group.count:>4}× {group.category:<24} {what}")
+    for group in results.groups_at(trace, _moment(trace, options.phase))[: options.top]:
+        print(f"{group.size_bytes:>16,}  {group}")
+    return 0
+
+
+def _moment(trace: Any, phase: str | None) -> int:
+    if phase is None:
+        return int(trace.tracker.peak.moment)
+    if phase == "kept":
+        return int(trace.end_of_forward_moment)
+    peaks = {key[1]: peak.moment for key, peak in trace.tracker.phase_peaks.items() if key[0] == trace.tracker.step}
+    return int(peaks[phase])
+
+
+def _layer(options: Any) -> int:
+    from benchmarks.accuracy.tracing import fake_cuda, layers  # noqa: F401  (fake_cuda before PyTorch)
+
+    for line in layers.report(_one_case(options.case)):
+        print(line)
     return 0
 
 

@@ -14,6 +14,9 @@ from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.fake_cuda import torch
 from benchmarks.accuracy.tracing.quantise import logical_elements, quantise_4bit
 
+# Layers with optional kernels of their own (flash-linear-attention, causal-conv1d, mamba-ssm).
+_RECURRENT_CLASSES = ("DeltaNet", "Mamba", "ShortConv", "LightningAttention")
+
 
 def build_base(case: TraceCase, device: str) -> Any:
     """The untouched causal language model of the case's configuration, on `device`, in its base type."""
@@ -74,6 +77,17 @@ def adapted_modules(model: Any) -> dict[str, dict[str, int]]:
         widths = {"in": int(module.in_features), "out": int(module.out_features)}
         found.setdefault(short, widths)
     return {name: {"count": counts[name], **widths} for name, widths in found.items()}
+
+
+def kernel_choices(model: Any) -> dict[str, str]:
+    """Which implementation of experts and of recurrent layers the libraries chose for this model."""
+    choices = {}
+    for module in model.modules():
+        if hasattr(module, "_is_expert_parallel"):  # set by Transformers on every module of fused experts
+            choices["experts"] = str(module.config._experts_implementation)
+        if any(mark in type(module).__name__ for mark in _RECURRENT_CLASSES):
+            choices["recurrent"] = "torch"  # none of the optional kernel packages is installed where traces are made
+    return choices
 
 
 def _short_name(name: str, parameter_name: str | None) -> str:

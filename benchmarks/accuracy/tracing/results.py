@@ -25,7 +25,7 @@ class Group:
 
     def __str__(self) -> str:
         shape = "×".join(map(str, self.shape))
-        return f"{self.category} {self.count}× {self.operator} [{shape}] {self.dtype} = {self.size_bytes}"
+        return f"{self.category}: {self.count}× {self.operator} [{shape}] {self.dtype} = {self.size_bytes} B"
 
 
 def row(trace: Trace) -> dict[str, Any]:
@@ -46,11 +46,12 @@ def row(trace: Trace) -> dict[str, Any]:
             "trainable": trace.trainable_parameters,
         },
         "adapted_modules": trace.adapted_modules,
+        "kernels": {"attention": _attention_kernels(trace), **trace.kernels},
         "peak_allocated_bytes": tracker.peak.size_bytes,
         "peak_phase": tracker.peak.phase,
         "peak_step": tracker.peak.step,
         "phase_peak_bytes": _phase_peaks(trace, MEASURED_STEP),
-        "first_optimizer_step_peak_bytes": tracker.phase_peaks[WARM_UP_STEP, Phase.OPTIMIZER_STEP],
+        "first_optimizer_step_peak_bytes": tracker.phase_peaks[WARM_UP_STEP, Phase.OPTIMIZER_STEP].size_bytes,
         "component_bytes": {category: components[category] for category in Category if category in components},
         "resident_bytes": trace.resident_bytes,
         "end_of_forward_bytes": trace.end_of_forward_bytes,
@@ -82,6 +83,14 @@ def versions() -> Mapping[str, str]:
     return {package: version(package) for package in _PACKAGES}
 
 
+def _attention_kernels(trace: Trace) -> list[str]:
+    """Names of the fused attention kernels that ran; none means that attention was plain matrix products."""
+    prefix = "aten::_scaled_dot_product_"
+    names = {block.operator for block in trace.tracker.blocks if block.operator.startswith(prefix)}
+    return sorted({name.removeprefix(prefix).removesuffix("_backward").removesuffix("_attention") for name in names})
+
+
 def _phase_peaks(trace: Trace, step: int) -> dict[str, int]:
     peaks = trace.tracker.phase_peaks
-    return {phase: peaks[step, phase] for phase in Phase if (step, phase) in peaks and phase is not Phase.ZERO_GRAD}
+    phases = [phase for phase in Phase if (step, phase) in peaks and phase is not Phase.ZERO_GRAD]
+    return {phase: peaks[step, phase].size_bytes for phase in phases}

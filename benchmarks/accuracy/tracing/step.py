@@ -37,6 +37,7 @@ class Trace:
     total_parameters: int
     trainable_parameters: int
     adapted_modules: dict[str, dict[str, int]]
+    kernels: dict[str, str]
     resident_bytes: int
     end_of_forward_bytes: int
     end_of_forward_moment: int
@@ -101,6 +102,7 @@ class _Step:
             total_parameters=models.base_parameter_count(self.model),
             trainable_parameters=sum(parameter.numel() for parameter in self.trainable),
             adapted_modules=models.adapted_modules(self.model),
+            kernels=models.kernel_choices(models.base_of(self.model)),
             resident_bytes=resident_bytes,
             end_of_forward_bytes=self.end_of_forward_bytes,
             end_of_forward_moment=self.end_of_forward_moment,

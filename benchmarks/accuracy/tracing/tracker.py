@@ -94,7 +94,7 @@ class Tracker(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[m
         self.live_bytes = 0
         self.blocks: list[Block] = []
         self.peak = Peak(size_bytes=0, moment=0, step=0, phase=Phase.FORWARD)
-        self.phase_peaks: dict[tuple[int, Phase], int] = {}
+        self.phase_peaks: dict[tuple[int, Phase], Peak] = {}
         self._moment = 0
         self._references: dict[int, tuple[weakref.ref[Any], Block]] = {}
         self._device_type = device_type
@@ -106,7 +106,8 @@ class Tracker(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[m
         """Begin a phase; a phase that may allocate nothing counts what is alive as it begins."""
         self.phase = phase
         if count_what_is_alive:
-            self._note_phase_peak()
+            self._note_peaks(self.tick())
+            self.tick()
 
     def tick(self) -> int:
         """A new moment of the tracker's clock, which only allocations, frees and this call advance."""
@@ -191,14 +192,16 @@ class Tracker(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[m
         self._moment += 1
         self.blocks.append(block)
         self.live_bytes += block.size_bytes
-        self._note_phase_peak()
-        if self.live_bytes > self.peak.size_bytes:
-            self.peak = Peak(size_bytes=self.live_bytes, moment=block.born, step=self.step, phase=self.phase)
+        self._note_peaks(block.born)
         return block
 
-    def _note_phase_peak(self) -> None:
-        key = (self.step, self.phase)
-        self.phase_peaks[key] = max(self.phase_peaks.get(key, 0), self.live_bytes)
+    def _note_peaks(self, moment: int) -> None:
+        now = Peak(size_bytes=self.live_bytes, moment=moment, step=self.step, phase=self.phase)
+        known = self.phase_peaks.get((self.step, self.phase))
+        if known is None or now.size_bytes > known.size_bytes:
+            self.phase_peaks[self.step, self.phase] = now
+        if now.size_bytes > self.peak.size_bytes:
+            self.peak = now
 
     def _free(self, block: Block) -> None:
         block.died = self._moment

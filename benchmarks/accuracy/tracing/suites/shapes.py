@@ -19,6 +19,14 @@ def shapes() -> Mapping[str, Mapping[str, Any]]:
     return loaded
 
 
+def deepened(config: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The configuration with its layers twice, lists with an entry a layer included; and how many layers were added."""
+    (key,) = [key for key in _LAYER_COUNT_KEYS if key in config]
+    layers = int(config[key])
+    repeated = {name: list(config[name]) * 2 for name in _PER_LAYER_KEYS if config.get(name)}
+    return {**config, key: layers * 2, **repeated}, layers
+
+
 def shape(slug: str, *, layers: int | None = None, **changes: Any) -> dict[str, Any]:
     """The configuration of `slug`, with only its first `layers` layers, and other keys changed."""
     config = dict(shapes()[slug])
