@@ -1,0 +1,122 @@
+"""From a visitor's query to an outcome: parse, call the service for each method, collect what the views name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+from app.catalogue.snapshot import OfferFilter, Snapshot
+from app.memory.inputs import MethodKind
+from app.request import FIELDS, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
+from app.services.estimate import estimate
+from app.services.policy import Policy
+from app.services.results import EstimateResult, OfferReport
+from app.web.cards_view import short_card_name
+from app.web.form import Choices, FormState, state_of
+from app.web.links import chosen_fields
+from app.web.outcome import Outcome
+
+EXAMPLE: Final[Mapping[str, str]] = {"model": "llama-3-8b", "method": "qlora", "gpu": "rtx-3090"}
+"""The run on the first visit; a query that names none of the request's fields shows it too."""
+
+DEFAULT_MODEL: Final = EXAMPLE["model"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the form shows, and the outcome where the run could be computed."""
+
+    state: FormState
+    outcome: Outcome | None
+
+
+def query_texts(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The query's known fields as texts; repeated keys of a list are joined by commas, unknown keys left out."""
+    known = names_of(Run)
+    gathered: dict[str, list[str]] = {}
+    for key, text in pairs:
+        if key in known and text.strip():
+            gathered.setdefault(key, []).append(text.strip())
+    return {key: ",".join(texts) for key, texts in gathered.items()}
+
+
+def answer(
+    pairs: Iterable[tuple[str, str]],
+    snapshot: Snapshot,
+    today: date,
+    policy: Policy,
+    preferences: Mapping[str, str],
+) -> Answer:
+    """Compute a visitor's run by each method. What is wrong with it comes back with the form, never as an exception."""
+    texts = query_texts(pairs) or dict(EXAMPLE)
+    if not {"model", *FIELDS["model"].aliases} & set(texts):
+        texts["model"] = DEFAULT_MODEL
+    try:
+        given: Run = parse_query(texts.items(), ignore_unknown=True)
+        result = estimate(_listing_all(given), snapshot, today, policy)
+    except RequestError as problem:
+        return Answer(state=state_of(texts, None, problem.errors), outcome=None)
+    chosen = {**chosen_fields(given), "model": result.run.model, **preferences}
+    shown = {**texts, "model": result.model.name}
+    return Answer(
+        state=state_of(shown, result.run, ()),
+        outcome=Outcome(
+            result=result,
+            methods=_by_method(given, result, snapshot, today, policy),
+            chosen=chosen,
+            labels=_labels(snapshot),
+            order=order_link,
+        ),
+    )
+
+
+def _listing_all(given: Run) -> Run:
+    return given.model_copy(update={"gpus": GpuListing.ALL})
+
+
+def _by_method(
+    given: Run, result: EstimateResult, snapshot: Snapshot, today: date, policy: Policy
+) -> tuple[EstimateResult, ...]:
+    """The same run by every method; one that the run's other choices contradict is left out."""
+    found = []
+    for kind in MethodKind:
+        if kind is result.run.method:
+            found.append(result)
+            continue
+        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": GpuListing.ALL}
+        other = given.model_copy(update=changes)
+        other.model_fields_set.discard("quantization")
+        try:
+            found.append(estimate(other, snapshot, today, policy))
+        except RequestError:
+            continue
+    return tuple(found)
+
+
+def order_link(offer: OfferReport) -> str:
+    """Where an offer is ordered."""
+    return offer.order_url or ""
+
+
+@lru_cache(maxsize=4)
+def _labels(snapshot: Snapshot) -> Mapping[str, str]:
+    return {gpu.slug: f"{gpu.memory_gb.normalize():f}\u00a0GB" for gpu in snapshot.gpus}
+
+
+@lru_cache(maxsize=8)
+def choices(snapshot: Snapshot, today: date) -> Choices:
+    """The closed lists of the form, from the catalogue as it is."""
+    offers = tuple(snapshot.offers(OfferFilter(today=today, include_spot=True)))
+    labels = _labels(snapshot)
+    return Choices(
+        models=tuple((model.name, model.hub_id) for model in snapshot.models),
+        gpus=tuple(
+            (gpu.slug, f"{short_card_name(gpu.name)}, {labels[gpu.slug]}")
+            for gpu in sorted(snapshot.gpus, key=lambda gpu: short_card_name(gpu.name))
+        ),
+        labels=labels,
+        currencies=tuple(sorted({offer.currency for offer in offers})),
+        regions=tuple(sorted({offer.region for offer in offers if offer.region})),
+        providers=tuple(sorted(snapshot.providers.values())),
+    )

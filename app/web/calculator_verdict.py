@@ -1,0 +1,315 @@
+"""The answer in one sentence, the figures behind it, and the changes that a click applies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from app.catalogue.facts import Period
+from app.memory.device import Verdict
+from app.memory.inputs import MethodKind
+from app.services.results import CardFit, EstimateResult, Suggestion
+from app.web.cards_view import card_size, cheapest, price_note, price_text, short_card_name
+from app.web.components import Chip, ChipGroup, Fact, Gauge, Link
+from app.web.form import FormState, named_errors
+from app.web.formatting import Formatter
+from app.web.links import RunFields, page_link
+from app.web.memory_view import gauge
+from app.web.outcome import Outcome
+from app.web.wording import METHOD_RUNS, METHODS, PHASES, TONES, VERDICTS
+
+MOST_SUGGESTIONS: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictView:
+    """The first panel. ``errors`` instead of figures where the form could not be read."""
+
+    tone: str
+    sentence: str
+    detail: str
+    actions: tuple[Link, ...]
+    gauge: Gauge | None
+    facts: tuple[Fact, ...]
+    chip_groups: tuple[ChipGroup, ...]
+    errors: tuple[Link, ...]
+    """What is wrong, each linked to its control."""
+    dock_tone: str
+    dock_word: str
+    dock_text: str
+
+
+def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
+    """The answer for a run."""
+    result = outcome.result
+    _ = fmt.gettext
+    best = cheapest(result)
+    chosen_card = outcome.chosen_card
+    tone, sentence = verdict_sentence(result, outcome.labels, fmt)
+    orderable = chosen_card if chosen_card and chosen_card.offer else best
+    actions = []
+    if orderable and orderable.offer and (url := outcome.order(orderable.offer)):
+        actions.append(
+            Link(text=_("Order: {card}").format(card=short_card_name(orderable.name)), url=url, is_current=True)
+        )
+    held = sum(card.verdict in {Verdict.FITS, Verdict.TIGHT} for card in result.gpus)
+    if held:
+        actions.append(
+            Link(text=fmt.ngettext("See {count} card", "Compare {count} cards", held).format(count=held), url="#cards")
+        )
+    needed = fmt.memory_with_unit(result.memory.required_bytes)
+    return VerdictView(
+        tone=tone,
+        sentence=sentence,
+        detail=_detail(result, best, chosen_card, fmt),
+        actions=tuple(actions),
+        gauge=gauge(result, fmt),
+        facts=_facts(result, best, fmt),
+        chip_groups=_chip_groups(outcome, fmt),
+        errors=(),
+        dock_tone=tone,
+        dock_word=_(VERDICTS[result.verdict.status]) if result.verdict else _("Needs"),
+        dock_text=_("{needs} of {usable}").format(
+            needs=fmt.memory(result.memory.required_bytes), usable=fmt.memory_with_unit(result.verdict.usable_bytes)
+        )
+        if result.verdict
+        else needed,
+    )
+
+
+def unread_view(state: FormState, fmt: Formatter) -> VerdictView:
+    """What keeps a run from being computed."""
+    _ = fmt.gettext
+    errors = named_errors(state, fmt)
+    return VerdictView(
+        tone="no",
+        sentence=fmt.ngettext("One field needs another look", "{count} fields need another look", len(errors)).format(
+            count=len(errors)
+        ),
+        detail=_("Nothing was computed. What you typed is still in the form."),
+        actions=(),
+        gauge=None,
+        facts=(),
+        chip_groups=(),
+        errors=errors,
+        dock_tone="no",
+        dock_word=_("Not computed"),
+        dock_text="",
+    )
+
+
+def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: Formatter) -> tuple[str, str]:
+    """The tone and the sentence; every number in it is the result's, and the figures shown add up."""
+    _ = fmt.gettext
+    memory, verdict = result.memory, result.verdict
+    unit = fmt.unit.label
+    needs = fmt.memory(memory.required_bytes)
+    if verdict is None:
+        return _sentence_for_any(result, labels, fmt)
+    count = result.run.num_gpus
+    size = card_size(verdict.gpu, verdict.memory_bytes, labels)
+    values = {
+        "size": size,
+        "count": count,
+        "needs": needs,
+        "usable": fmt.memory(verdict.usable_bytes),
+        "spare": fmt.memory_difference(verdict.usable_bytes, memory.required_bytes),
+        "over": fmt.memory_difference(memory.required_bytes, verdict.usable_bytes),
+        "high": fmt.memory(memory.required_high_bytes),
+        "unit": unit,
+        "reason": verdict.reason,
+        "card": short_card_name(verdict.gpu_name),
+    }
+    one, many = {
+        Verdict.FITS: (
+            _("Fits a {size} card: needs {needs} of the {usable} {unit} it gives, {spare} to spare"),
+            _("Fits {count} × {size}: each needs {needs} of the {usable} {unit} it gives, {spare} to spare"),
+        ),
+        Verdict.TIGHT: (
+            _("Tight on a {size} card: needs {needs} of the {usable} {unit} it gives, and may need {high}"),
+            _("Tight on {count} × {size}: each needs {needs} of the {usable} {unit} it gives, and may need {high}"),
+        ),
+        Verdict.DOES_NOT_FIT: (
+            _("Does not fit a {size} card: needs {needs} {unit}, {over} more than the {usable} it gives"),
+            _("Does not fit {count} × {size}: each needs {needs} {unit}, {over} more than the {usable} it gives"),
+        ),
+        Verdict.UNSUPPORTED: (_("Cannot run on {card}: {reason}"), _("Cannot run on {count} × {card}: {reason}")),
+    }[verdict.status]
+    return TONES[verdict.status], (one if count == 1 else many).format(**values)
+
+
+def _sentence_for_any(result: EstimateResult, labels: Mapping[str, str], fmt: Formatter) -> tuple[str, str]:
+    _ = fmt.gettext
+    needs = fmt.memory(result.memory.required_bytes)
+    smallest = min(
+        (card for card in result.gpus if card.verdict is Verdict.FITS), key=lambda card: card.usable_bytes, default=None
+    )
+    if smallest is None:
+        return "no", _("Needs {needs} {unit}: more than any single card here gives").format(
+            needs=needs, unit=fmt.unit.label
+        )
+    return "fits", _("Fits a {size} card: needs {needs} of the {usable} {unit} it gives, {spare} to spare").format(
+        size=card_size(smallest.slug, smallest.memory_bytes, labels),
+        needs=needs,
+        usable=fmt.memory(smallest.usable_bytes),
+        unit=fmt.unit.label,
+        spare=fmt.memory_difference(smallest.usable_bytes, result.memory.required_bytes),
+    )
+
+
+def _detail(result: EstimateResult, best: CardFit | None, chosen: CardFit | None, fmt: Formatter) -> str:
+    """Which run this is, and the cheapest price of the chosen card and of any."""
+    _ = fmt.gettext
+    run = _("{method} of {model}, {batch} × {tokens} tokens").format(
+        method=_(METHOD_RUNS[result.run.method]),
+        model=result.model.name,
+        batch=fmt.integer(result.run.micro_batch_size),
+        tokens=fmt.integer(result.run.sequence_length),
+    )
+    if result.verdict:
+        run = _("{run}, on {card}.").format(run=run, card=short_card_name(result.verdict.gpu_name))
+    else:
+        run += "."
+    sentences = [run]
+    if chosen and chosen.offer and chosen.verdict in {Verdict.FITS, Verdict.TIGHT} and chosen is not best:
+        sentences.append(
+            _("From {price} ({note}).").format(price=price_text(chosen.offer, fmt), note=price_note(chosen.offer, fmt))
+        )
+    if best and best.offer:
+        sentences.append(
+            _("The cheapest card here that holds it: {card}, {price} ({note}).").format(
+                card=short_card_name(best.name), price=price_text(best.offer, fmt), note=price_note(best.offer, fmt)
+            )
+        )
+    return " ".join(sentences)
+
+
+def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tuple[Fact, ...]:
+    _ = fmt.gettext
+    memory = result.memory
+    facts = [
+        Fact(
+            label=_("Card must have"),
+            value=fmt.memory_with_unit(memory.required_bytes),
+            detail=_("likely {range}").format(
+                range=fmt.memory_range(memory.required_low_bytes, memory.required_high_bytes)
+            ),
+        ),
+        Fact(
+            label=_("Training peak"),
+            value=fmt.memory_with_unit(memory.peak_allocated_bytes),
+            detail=_("as PyTorch counts it, in: {phase}").format(phase=_(PHASES[memory.peak_phase]).lower()),
+        ),
+    ]
+    if result.time:
+        facts.append(
+            Fact(
+                label=_("Time"),
+                value=fmt.duration(result.time.total_seconds),
+                detail=_("likely {low}–{high}").format(
+                    low=fmt.duration(result.time.total_seconds_low), high=fmt.duration(result.time.total_seconds_high)
+                ),
+            )
+        )
+    if result.cost:
+        facts.append(
+            Fact(
+                label=_("Cost"),
+                value=fmt.money(result.cost.amount, result.cost.currency),
+                detail=_("likely {low}–{high}, at {price}").format(
+                    low=fmt.money(result.cost.amount_low, result.cost.currency),
+                    high=fmt.money(result.cost.amount_high, result.cost.currency),
+                    price=price_text(result.cost.offer, fmt),
+                ),
+            )
+        )
+    facts.append(
+        Fact(
+            label=_("Trains"),
+            value=fmt.percent(result.parameters.trainable / result.parameters.total, 0 if _is_full(result) else 2),
+            detail=_("{trainable} of {total} parameters").format(
+                trainable=fmt.parameters(result.parameters.trainable), total=fmt.parameters(result.parameters.total)
+            ),
+        )
+    )
+    if not result.cost and best and best.offer:
+        facts.append(
+            Fact(
+                label=_("Cheapest card"),
+                value=fmt.money(best.offer.price.amount, best.offer.price.currency),
+                detail=_("an hour, {card}").format(card=short_card_name(best.name))
+                if best.offer.price.period is Period.HOUR
+                else _("a month, {card}").format(card=short_card_name(best.name)),
+            )
+        )
+    return tuple(facts[:4])
+
+
+def _is_full(result: EstimateResult) -> bool:
+    return result.run.method is MethodKind.FULL
+
+
+def _saving_chip(suggestion: Suggestion, result: EstimateResult, chosen: RunFields, fmt: Formatter) -> Chip:
+    _ = fmt.gettext
+    before = result.memory.required_bytes
+    after = before - suggestion.saves_bytes
+    detail = f"{fmt.memory(before)} → {fmt.memory_with_unit(after)}"
+    if suggestion.step_time_ratio is not None:
+        change = suggestion.step_time_ratio - 1
+        if abs(change) < 0.02:
+            detail += _(", about the same speed")
+        else:
+            slower = _(", about {share} slower") if change > 0 else _(", about {share} faster")
+            detail += slower.format(share=fmt.percent(abs(change)))
+    # The service's sentence goes on with the figures in GiB; here they stand in the page's unit.
+    words = suggestion.text.partition(": ")[0]
+    return Chip(url=page_link(chosen, suggestion.changes), icon="minus", text=words, detail=detail)
+
+
+def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:
+    result, chosen, card = outcome.result, outcome.chosen, outcome.chosen_card
+    _ = fmt.gettext
+    groups = []
+    less = tuple(_saving_chip(suggestion, result, chosen, fmt) for suggestion in result.suggestions[:MOST_SUGGESTIONS])
+    if less:
+        groups.append(ChipGroup(title=_("Use less memory"), chips=less))
+    if card is not None and card.verdict is Verdict.FITS:
+        more = _spending_chips(outcome, card, fmt)
+        if more:
+            spare = fmt.memory_difference(card.usable_bytes, result.memory.required_bytes)
+            groups.append(
+                ChipGroup(title=_("Use the spare {spare} {unit}").format(spare=spare, unit=fmt.unit.label), chips=more)
+            )
+    return tuple(groups)
+
+
+def _spending_chips(outcome: Outcome, card: CardFit, fmt: Formatter) -> tuple[Chip, ...]:
+    """What the spare memory of a card is good for: a larger micro-batch, a method that quantises less."""
+    result, chosen = outcome.result, outcome.chosen
+    _ = fmt.gettext
+    chips = []
+    if card.max_micro_batch_size > result.run.micro_batch_size:
+        chips.append(
+            Chip(
+                url=page_link(chosen, {"micro_batch_size": card.max_micro_batch_size, "global_batch_size": None}),
+                icon="plus",
+                text=_("Micro-batch {size}").format(size=fmt.integer(card.max_micro_batch_size)),
+                detail=_("the most this card holds"),
+            )
+        )
+    order = list(MethodKind)
+    for other in outcome.methods:
+        if (
+            order.index(other.run.method) < order.index(result.run.method)
+            and other.verdict is not None
+            and other.verdict.status is Verdict.FITS
+        ):
+            chips.append(
+                Chip(
+                    url=page_link(chosen, {"method": other.run.method.value, "quantization": None}),
+                    icon="plus",
+                    text=_("{method} instead").format(method=_(METHODS[other.run.method])),
+                    detail=f"{fmt.memory(result.memory.required_bytes)} → "
+                    f"{fmt.memory_with_unit(other.memory.required_bytes)}",
+                )
+            )
+    return tuple(chips)

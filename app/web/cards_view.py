@@ -1,0 +1,207 @@
+"""GPUs beside a run: which hold it, what is free on them, what they cost and where to order."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from app.catalogue.facts import Period
+from app.memory.device import Verdict
+from app.services.results import CardFit, EstimateResult, OfferReport
+from app.units import GIB
+from app.web.charts import percent
+from app.web.components import CardRow, CardTable, Tag
+from app.web.formatting import EN_DASH, Formatter
+from app.web.links import page_link
+from app.web.outcome import Outcome
+from app.web.wording import TONES, VERDICTS
+
+FIRST_CARDS: Final = 6
+NEAREST_MISSES: Final = 8
+HOLDS: Final = frozenset({Verdict.FITS, Verdict.TIGHT})
+
+_BRAND: Final = re.compile(r"^(GeForce|Tesla|Instinct|Radeon(?= AI PRO| PRO| RX)|Intel(?= Arc| Gaudi))\s+")
+_REMARK: Final = re.compile(r"\s*\(.*\)$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardGroup:
+    """A folded table of cards."""
+
+    title: str
+    summary: str
+    table: CardTable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardsSection:
+    """The first cards worth having, and the rest folded by what sets them apart."""
+
+    title: str
+    order_text: str
+    lead: CardTable | None
+    nothing_text: str
+    groups: tuple[CardGroup, ...]
+    count: int
+    """How many cards hold the run."""
+
+
+def short_card_name(name: str) -> str:
+    """A card's name without its maker's brand and remarks: ``GeForce RTX 3090`` is ``RTX 3090``."""
+    return _REMARK.sub("", _BRAND.sub("", name))
+
+
+def card_size(slug: str, memory_bytes: int, labels: Mapping[str, str]) -> str:
+    """What a card is sold as, such as ``24 GB``: the catalogue's label, else its memory in whole GiB."""
+    return labels.get(slug) or f"{round(memory_bytes / GIB)}\u00a0GB"
+
+
+def price_text(offer: OfferReport, fmt: Formatter) -> str:
+    """A server's price with its period: ``US$0.17 an hour``."""
+    _ = fmt.gettext
+    amount = fmt.money(offer.price.amount, offer.price.currency)
+    pattern = _("{amount} an hour") if offer.price.period is Period.HOUR else _("{amount} a month")
+    return pattern.format(amount=amount)
+
+
+def price_note(offer: OfferReport, fmt: Formatter) -> str:
+    """Who asks the price, for how many cards, and how old it is."""
+    _ = fmt.gettext
+    seller = offer.provider
+    if offer.gpus_per_server > 1:
+        seller = _("{provider}, {count} cards").format(provider=seller, count=offer.gpus_per_server)
+    if offer.observed_on is None:
+        dated = _("sample, undated") if offer.is_sample else _("undated")
+    else:
+        day = fmt.date(offer.observed_on)
+        dated = _("sample, {date}").format(date=day) if offer.is_sample else day
+    return f"{seller} · {dated}"
+
+
+def _memory_text(card: CardFit, required_high_bytes: int, fmt: Formatter) -> str:
+    _ = fmt.gettext
+    unit = fmt.unit.label
+    if card.verdict is Verdict.UNSUPPORTED:
+        return card.reason
+    usable = fmt.memory(card.usable_bytes)
+    if card.verdict is Verdict.TIGHT:
+        return _("may need {need} of {usable} {unit}").format(
+            need=fmt.memory(required_high_bytes), usable=usable, unit=unit
+        )
+    if card.verdict is Verdict.DOES_NOT_FIT:
+        return _("{over} {unit} over {usable}").format(over=fmt.memory(-card.headroom_bytes), usable=usable, unit=unit)
+    return _("{free} of {usable} {unit} free").format(
+        free=fmt.memory_difference(card.usable_bytes, card.usable_bytes - card.headroom_bytes), usable=usable, unit=unit
+    )
+
+
+class _Rows:
+    """Writes card rows for one result."""
+
+    def __init__(self, outcome: Outcome, fmt: Formatter) -> None:
+        self._outcome, self._fmt = outcome, fmt
+
+    def row(self, card: CardFit) -> CardRow:
+        fmt, _ = self._fmt, self._fmt.gettext
+        offer = card.offer
+        used = min(1.0, self._outcome.result.memory.required_bytes / card.usable_bytes) if card.usable_bytes else 1.0
+        judge_url = page_link(self._outcome.chosen, {"gpu": card.slug})
+        return CardRow(
+            name=short_card_name(card.name),
+            sold_as=_("sold as {size}").format(size=card_size(card.slug, card.memory_bytes, self._outcome.labels)),
+            judge_url=judge_url,
+            tag=Tag(tone=TONES[card.verdict], text=_(VERDICTS[card.verdict])),
+            used_width=percent(1.0 if card.verdict is Verdict.UNSUPPORTED else used),
+            memory_text=_memory_text(card, self._outcome.result.memory.required_high_bytes, fmt),
+            time=fmt.duration(card.time.total_seconds) if card.time else EN_DASH,
+            price=price_text(offer, fmt) if offer else "",
+            price_note=price_note(offer, fmt) if offer else "",
+            cost=fmt.money(card.cost.amount, card.cost.currency) if card.cost else EN_DASH,
+            order_url=self._outcome.order(offer) if offer and card.verdict in HOLDS else "",
+            order_text=_("Order"),
+            fix_url="" if card.verdict in HOLDS else judge_url + "#less",
+        )
+
+    def table(self, cards: Sequence[CardFit], name: str) -> CardTable:
+        fmt, _ = self._fmt, self._fmt.gettext
+        return CardTable(
+            name=name,
+            memory_heading=_("{needs} of usable memory").format(
+                needs=fmt.memory_with_unit(self._outcome.result.memory.required_bytes)
+            ),
+            has_time=any(card.time for card in cards),
+            has_cost=any(card.cost for card in cards),
+            rows=tuple(self.row(card) for card in cards),
+        )
+
+
+def _cheapest_first(card: CardFit) -> tuple[bool, Decimal, int]:
+    """Cards with a job's cost by it, else by the hourly or monthly price of the server; smaller cards first."""
+    cost = card.cost.amount if card.cost else card.offer.price.amount if card.offer else Decimal(0)
+    return card.cost is None, cost, card.usable_bytes
+
+
+def holding(result: EstimateResult, period: Period) -> list[CardFit]:
+    """Cards that hold the run and are let by ``period``, cheapest first."""
+    return sorted(
+        (card for card in result.gpus if card.verdict in HOLDS and card.offer and card.offer.price.period is period),
+        key=_cheapest_first,
+    )
+
+
+def cheapest(result: EstimateResult) -> CardFit | None:
+    """The cheapest card that surely holds the run, by the hour where any is let so, else by the month."""
+    cards = holding(result, Period.HOUR) or holding(result, Period.MONTH)
+    return next((card for card in cards if card.verdict is Verdict.FITS), None)
+
+
+def cards_section(outcome: Outcome, fmt: Formatter) -> CardsSection:
+    """Cards by the hour, cheapest first: six, then all; by the month, without a price and near misses apart."""
+    _ = fmt.gettext
+    result = outcome.result
+    rows = _Rows(outcome, fmt)
+    hourly, monthly = holding(result, Period.HOUR), holding(result, Period.MONTH)
+    unpriced = [card for card in result.gpus if card.verdict in HOLDS and card.offer is None]
+    misses = sorted(
+        (card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT), key=lambda card: -card.headroom_bytes
+    )[:NEAREST_MISSES]
+    unsupported = [card for card in result.gpus if card.verdict is Verdict.UNSUPPORTED][:NEAREST_MISSES]
+    lead = hourly or monthly or unpriced
+    folded = (
+        (_("More by the hour"), hourly[FIRST_CARDS:] if lead is hourly else []),
+        (_("By the month"), monthly if lead is not monthly else monthly[FIRST_CARDS:]),
+        (_("Without a known price"), unpriced if lead is not unpriced else unpriced[FIRST_CARDS:]),
+        (_("Just too small"), misses),
+        (_("Cannot run it"), unsupported),
+    )
+    count = len(hourly) + len(monthly) + len(unpriced)
+    return CardsSection(
+        title=_("Which card to rent") if lead else _("No single card holds it"),
+        order_text=_("Cheapest server first.") if hourly or monthly else "",
+        lead=rows.table(lead[:FIRST_CARDS], _("Cards that hold the run")) if lead else None,
+        nothing_text="" if lead else _nothing_text(result, fmt),
+        groups=tuple(
+            CardGroup(
+                title=title,
+                summary=fmt.ngettext("{count} card", "{count} cards", len(cards)).format(count=len(cards)),
+                table=rows.table(cards, title),
+            )
+            for title, cards in folded
+            if cards
+        ),
+        count=count,
+    )
+
+
+def _nothing_text(result: EstimateResult, fmt: Formatter) -> str:
+    """What at least would hold a run that no single card holds."""
+    _ = fmt.gettext
+    needs = fmt.memory_with_unit(result.memory.required_bytes)
+    able = [card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT and card.min_gpus > 0]
+    if not able:
+        return _("No card in this list holds {needs}.").format(needs=needs)
+    best = min(able, key=lambda card: (card.min_gpus, -card.usable_bytes))
+    return _("No card in this list holds {needs}. It takes at least {count} × {card} together.").format(
+        needs=needs, count=best.min_gpus, card=short_card_name(best.name)
+    )

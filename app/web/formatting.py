@@ -1,0 +1,191 @@
+"""How numbers, memory, money, time and dates are written: the one place where a value becomes text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from gettext import NullTranslations
+from typing import Final
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from app.units import GB, GIB
+
+NO_BREAK: Final = "\u00a0"
+EN_DASH: Final = "–"
+
+
+class MemoryUnit(StrEnum):
+    """The unit a page counts memory in; a page uses one of them throughout."""
+
+    GIB = "gib"
+    GB = "gb"
+
+    @property
+    def label(self) -> str:
+        """The unit as written beside a number."""
+        return "GiB" if self is MemoryUnit.GIB else "GB"
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in one unit."""
+        return GIB if self is MemoryUnit.GIB else GB
+
+
+def largest_remainder(parts: Sequence[int], total: int) -> list[int]:
+    """Whole numbers that sum to ``total`` and stay within one of each part's exact share of ``sum(parts)``.
+
+    ``parts`` are in any unit, ``total`` is their sum already rounded to the unit shown (Hamilton's method).
+    """
+    whole = sum(parts)
+    if whole <= 0:
+        return [0] * len(parts)
+    exact = [part * total for part in parts]
+    floors = [value // whole for value in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda index: (-(exact[index] % whole), index))
+    for index in by_remainder[: total - sum(floors)]:
+        floors[index] += 1
+    return floors
+
+
+@lru_cache(maxsize=65_536)
+def _fixed(value: Decimal, digits: int, locale: str) -> str:
+    """A number with exactly ``digits`` decimals; cached, since a page repeats few values many times."""
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return str(format_decimal(value, format=pattern, locale=locale))
+
+
+@lru_cache(maxsize=16_384)
+def _money(amount: Decimal, currency: str, locale: str) -> str:
+    number = "#,##0" if amount >= 1000 else "#,##0.00"
+    pattern = Locale.parse(locale).currency_formats["standard"].pattern.replace("#,##0.00", number)
+    return str(format_currency(amount, currency, format=pattern, locale=locale, currency_digits=False))
+
+
+@lru_cache(maxsize=4_096)
+def _date(day: date, locale: str) -> str:
+    return str(format_date(day, format="d MMM y", locale=locale)).replace(" ", NO_BREAK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formatter:
+    """One reader's locale and memory unit, and the texts in their language."""
+
+    locale: Locale
+    unit: MemoryUnit = MemoryUnit.GIB
+    translations: NullTranslations = field(default_factory=NullTranslations)
+
+    def in_unit(self, unit: MemoryUnit) -> "Formatter":
+        """The same reader on a page that counts in ``unit``."""
+        return replace(self, unit=unit)
+
+    def gettext(self, message: str) -> str:
+        """``message`` in the reader's language."""
+        return self.translations.gettext(message)
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """The form of a message that goes with ``number``, in the reader's language."""
+        return self.translations.ngettext(singular, plural, number)
+
+    # Numbers -----------------------------------------------------------------------------------------------
+
+    def integer(self, value: int) -> str:
+        """``8192`` as ``8,192``."""
+        return _fixed(Decimal(value), 0, str(self.locale))
+
+    def decimal(self, value: float | Decimal, digits: int = 1) -> str:
+        """A number with exactly ``digits`` decimals."""
+        return _fixed(Decimal(value), digits, str(self.locale))
+
+    def plain(self, value: float | Decimal) -> str:
+        """A number with as few decimals as it needs, at most three."""
+        return str(format_decimal(value, format="#,##0.###", locale=self.locale))
+
+    def percent(self, share: float, digits: int = 0) -> str:
+        """A share of one as a percentage."""
+        pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
+        return str(format_percent(share, format=pattern, locale=self.locale))
+
+    def parameters(self, count: int) -> str:
+        """A parameter count in words: ``8.03 billion``, ``13.6 million``, ``512``."""
+        _ = self.gettext
+        if count >= 10**9:
+            return _("{number} billion").format(number=self.decimal(count / 1e9, 2))
+        if count >= 10**6:
+            return _("{number} million").format(number=self.decimal(count / 1e6, 1))
+        return self.integer(count)
+
+    # Memory ------------------------------------------------------------------------------------------------
+
+    def _digits(self, size_bytes: int) -> int:
+        return 0 if round(abs(size_bytes) / self.unit.size_bytes, 1) >= 100 else 1
+
+    def _steps(self, size_bytes: int, digits: int) -> int:
+        """``size_bytes`` in the smallest step that ``digits`` can show, rounded half up."""
+        scale = 10 if digits else 1
+        return (2 * size_bytes * scale + self.unit.size_bytes) // (2 * self.unit.size_bytes)
+
+    def _from_steps(self, steps: int, digits: int, *, present: bool) -> str:
+        if steps == 0 and present:
+            return "< " + self.decimal(Decimal(1).scaleb(-digits), digits)
+        return self.decimal(Decimal(steps).scaleb(-digits), digits)
+
+    def memory(self, size_bytes: int) -> str:
+        """Bytes in the page's unit without its name: one decimal below 100, none above; ``< 0.1`` for a trace."""
+        digits = self._digits(size_bytes)
+        return self._from_steps(self._steps(size_bytes, digits), digits, present=size_bytes > 0)
+
+    def memory_with_unit(self, size_bytes: int) -> str:
+        """Bytes in the page's unit with its name, which stays on the number's line."""
+        return self.memory(size_bytes) + NO_BREAK + self.unit.label
+
+    def memory_range(self, low_bytes: int, high_bytes: int) -> str:
+        """``10.6–12.3 GiB``."""
+        return self.memory(low_bytes) + EN_DASH + self.memory_with_unit(high_bytes)
+
+    def memory_parts(self, parts_bytes: Sequence[int]) -> tuple[str, ...]:
+        """Parts rounded so that what is shown adds up to :meth:`memory` of their sum."""
+        total = sum(parts_bytes)
+        digits = self._digits(total)
+        steps = largest_remainder(parts_bytes, self._steps(total, digits))
+        return tuple(
+            self._from_steps(step, digits, present=part > 0) for step, part in zip(steps, parts_bytes, strict=True)
+        )
+
+    def memory_difference(self, larger_bytes: int, smaller_bytes: int) -> str:
+        """What is left when the two figures, as shown, are subtracted: ``23.6`` less ``11.0`` is ``12.6``."""
+        digits = self._digits(larger_bytes)
+        return self._from_steps(
+            self._steps(larger_bytes, digits) - self._steps(smaller_bytes, digits),
+            digits,
+            present=larger_bytes > smaller_bytes,
+        )
+
+    # Money, time, dates ------------------------------------------------------------------------------------
+
+    def money(self, amount: Decimal, currency: str) -> str:
+        """An amount with its currency; whole units from 1,000 on."""
+        return _money(amount, currency, str(self.locale))
+
+    def duration(self, seconds: float) -> str:
+        """Seconds, minutes, hours or days: the unit in which the figure reads best."""
+        _ = self.gettext
+        if seconds < 90:
+            return _("{number} s").format(number=self.decimal(seconds, 0)).replace(" ", NO_BREAK)
+        if seconds < 90 * 60:
+            return _("{number} min").format(number=self.decimal(seconds / 60, 0)).replace(" ", NO_BREAK)
+        hours = seconds / 3600
+        if hours < 72:
+            return _("{number} h").format(number=self.decimal(hours, 1 if hours < 24 else 0)).replace(" ", NO_BREAK)
+        return _("{number} days").format(number=self.decimal(hours / 24, 1)).replace(" ", NO_BREAK)
+
+    def date(self, day: date) -> str:
+        """``24 May 2026``."""
+        return _date(day, str(self.locale))
+
+
+BRITISH: Final = Locale("en", "GB")

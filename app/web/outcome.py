@@ -1,0 +1,30 @@
+"""One answered run as the views take it: the results, what the visitor chose, and how to name and order cards."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.services.results import CardFit, EstimateResult, OfferReport
+from app.web.links import RunFields
+
+OrderLink = Callable[[OfferReport], str]
+"""Where an offer is ordered; empty where it cannot be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A run's estimate beside the same run by each method."""
+
+    result: EstimateResult
+    methods: Sequence[EstimateResult]
+    """The run by each method that it can be done with, in the order of ``MethodKind``."""
+    chosen: RunFields
+    """What a link to this result carries."""
+    labels: Mapping[str, str]
+    """What each card is sold as, such as ``24 GB``, by slug."""
+    order: OrderLink
+
+    @property
+    def chosen_card(self) -> CardFit | None:
+        """The card that the run was judged for, if one was chosen."""
+        verdict = self.result.verdict
+        return next((card for card in self.result.gpus if verdict and card.slug == verdict.gpu), None)

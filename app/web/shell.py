@@ -1,0 +1,81 @@
+"""What surrounds every page: who it is for, its head, navigation and footer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.web.components import Link, Note, PageMeta
+from app.web.formatting import Formatter, MemoryUnit
+from app.web.wording import mark
+
+NAVIGATION: Final = ((mark("Calculator"), "/"), (mark("Compare"), "/compare"))
+FOOTER_LINKS: Final = ((mark("API"), "/docs"), (mark("OpenAPI document"), "/openapi.json"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageContext:
+    """One visit: the reader's formatter, this site's address as the visitor sees it, and the operator's look."""
+
+    fmt: Formatter
+    base_url: str
+    """Scheme and host, without a trailing slash."""
+    brand_name: str = "VRAM Fit"
+    theme: str = ""
+    brand_css_url: str = ""
+    preferences: Mapping[str, str] = field(default_factory=dict)
+    """Display preferences that the visitor's address carries, such as ``units``, and every link passes on."""
+
+    def absolute(self, path: str) -> str:
+        """A path on this site as a full address."""
+        return self.base_url + path
+
+
+def footnotes(fmt: Formatter) -> tuple[Note, ...]:
+    """What the figures are and what they are counted in."""
+    _ = fmt.gettext
+    unit = (
+        Note(
+            id="unit",
+            lead=_("1 GiB = 1,073,741,824 bytes,"),
+            text=_(
+                "as drivers and cards count; this page uses nothing else. A card sold as 24 GB has about 24 GiB, "
+                "of which a training process can use a little less."
+            ),
+        )
+        if fmt.unit is MemoryUnit.GIB
+        else Note(
+            id="unit",
+            lead=_("1 GB = 1,000,000,000 bytes"),
+            text=_("throughout this page. A card sold as 24 GB holds 25.8 GB counted this way."),
+        )
+    )
+    return (
+        Note(
+            lead=_("Where the figures come from."),
+            text=_(
+                "They are computed from the model’s own configuration and what the training libraries hold at each "
+                "moment of a step, not looked up. Every estimate carries its range."
+            ),
+        ),
+        unit,
+    )
+
+
+def page_meta(
+    context: PageContext, *, path: str, title: str, description: str, fmt: Formatter | None = None, oembed_url: str = ""
+) -> PageMeta:
+    """Head, header and footer of the page at ``path``, its canonical address."""
+    reader = fmt or context.fmt
+    _ = reader.gettext
+    return PageMeta(
+        title=f"{title} · {context.brand_name}",
+        description=description,
+        canonical_url=context.absolute(path),
+        language=str(reader.locale).replace("_", "-"),
+        navigation=tuple(Link(text=_(text), url=url, is_current=url == path) for text, url in NAVIGATION),
+        footnotes=footnotes(reader),
+        footer_links=tuple(Link(text=_(text), url=url) for text, url in FOOTER_LINKS),
+        oembed_url=oembed_url,
+        theme=context.theme,
+        brand_css_url=context.brand_css_url,
+    )

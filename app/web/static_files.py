@@ -1,0 +1,38 @@
+"""Style sheet, scripts and icon: read once, kept by browsers for a year under the digest in their address."""
+
+import mimetypes
+from functools import cache
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.web.templating import STATIC, asset
+
+router = APIRouter(include_in_schema=False)
+
+KEPT_FOR_A_YEAR = "public, max-age=31536000, immutable"
+ASKED_AGAIN = "public, max-age=300"
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (STATIC / name).read_bytes()
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
+
+
+@router.get("/static/{name:path}")
+async def static_file(request: Request, name: str) -> Response:
+    """One of the files that exist at start; any other name is 404."""
+    if name not in _names():
+        raise HTTPException(404)
+    is_versioned = asset(name).endswith(f"?{request.url.query}") and bool(request.url.query)
+    return Response(
+        _content(name),
+        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        headers={"cache-control": KEPT_FOR_A_YEAR if is_versioned else ASKED_AGAIN},
+    )

@@ -1,0 +1,44 @@
+"""The templates: one environment, strict about undefined names, escaping everything."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache, lru_cache
+from gettext import NullTranslations
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TEMPLATES: Final = ROOT / "templates"
+STATIC: Final = ROOT / "static"
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file, with a digest of its content so that browsers may keep it."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+    return f"/static/{name}?v={digest}"
+
+
+@lru_cache(maxsize=16)
+def environment(translations: NullTranslations) -> Environment:
+    """The templates in one language."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    env.globals["asset"] = asset
+    install: Callable[..., Any] = env.install_gettext_translations  # type: ignore[attr-defined]
+    install(translations, newstyle=True)
+    return env
+
+
+def render(name: str, page: object, translations: NullTranslations) -> str:
+    """A template filled with its page's view model, the only thing it sees."""
+    return environment(translations).get_template(name).render(page=page)
