@@ -117,8 +117,11 @@ class LayerCode:
         if not self.policy.adapts(projection.name):
             return result
         if self.policy.quantization is not None:
-            return self._adapted_quantised(projection, x, result)
-        return self._adapted(projection, x, result)
+            result = self._adapted_quantised(projection, x, result)
+        else:
+            result = self._adapted(projection, x, result)
+        self.tape.until_here(x)
+        return result
 
     def _base(self, projection: Projection, x: Tensor) -> Tensor:
         policy, tape = self.policy, self.tape
@@ -160,6 +163,7 @@ class LayerCode:
             result = tape.add(result, self._dora(projection, x, result))
         else:
             result = tape.add(result, self._low_rank(projection, x))
+        tape.until_here(x)
         return tape.cast(result, entry_width)
 
     def _adapted_quantised(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
@@ -175,6 +179,7 @@ class LayerCode:
         update = self._low_rank(projection, x)
         if converts:
             update = tape.cast(update, entry_width)
+        tape.until_here(x)
         return tape.add(result, update)
 
     def _low_rank(self, projection: Projection, x: Tensor) -> Tensor:
@@ -400,7 +405,9 @@ class LayerCode:
             if part is None:
                 continue
             branch = self.norm(next(norms), x, hidden_size) if before else x
+            entry = branch
             branch = self.attention(part, branch) if isinstance(part, Attention) else self.mlp(part, branch)
+            self.tape.until_here(entry)
             if after:
                 branch = self.norm(next(norms), branch, hidden_size)
             if layer.residual_multiplier:

@@ -41,6 +41,8 @@ class Profile:
     backward: tuple[Instant, ...]
     gradients: Size
     cached: Size
+    held: Breakdown
+    """Of ``kept``, what lives on through the backward of everything before."""
 
 
 class _Ledger:
@@ -76,8 +78,23 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     keeps_input = source is not None and source.storage in saved
     quiet, _, _ = _walk_forward(tape, result, {})
     return Profile(
-        result.width, kept, keeps_input, _largest(forward), _largest(quiet), _largest(backward), gradients, cached
+        result.width,
+        kept,
+        keeps_input,
+        _largest(forward),
+        _largest(quiet),
+        _largest(backward),
+        gradients,
+        cached,
+        _held(tape),
     )
+
+
+def _held(tape: Tape) -> Breakdown:
+    ledger = _Ledger()
+    for storage in tape.kept:
+        ledger.change(_saved_category(storage), storage.size)
+    return ledger.parts
 
 
 def _saved_counts(tape: Tape) -> dict[Storage, int]:

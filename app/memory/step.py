@@ -82,18 +82,27 @@ class _Step:
         self.streams.append(per_token(width * architecture.hidden_size))
         tape, result, source = head_tape(architecture, policy, loss, width)
         self.head = analyse(tape, result, source, accumulating=policy.accumulating)
-        self.outside = self._outside(masked_length)
+        self.masks = self._masks(masked_length)
+        self.outside = self._outside()
+        if any(self.checkpointed):
+            # a checkpoint holds its function's arguments, the mask among them
+            self.outside = self.outside + self.masks
 
-    def _outside(self, masked_length: int) -> Size:
-        """Inputs, positions and masks that live from before the first layer: token ids and labels (int64), cos
-        and sin a rotary embedding, and masks where attention needs them."""
+    def _outside(self) -> Size:
+        """Inputs and positions that live from before the first layer to the end: token ids and labels (int64)
+        and cos and sin for each rotary embedding."""
         architecture, policy = self.architecture, self.policy
         tables = 2 * architecture.rotary_embeddings * architecture.rotary_dim * policy.stream_width
-        size = per_token(8) + Size(position=8 + tables)
+        return per_token(8) + Size(position=8 + tables)
+
+    def _masks(self, masked_length: int) -> Size:
+        """Masks that the model's forward makes once: one a kind of attention that needs one."""
+        policy = self.policy
         kinds: set[tuple[AttentionPath, int | None]] = set()
-        for layer, _ in architecture.distinct_layers:
+        for layer, _ in self.architecture.distinct_layers:
             if isinstance(layer.mixer, Attention):
                 kinds.add((policy.attention_path(layer.mixer, masked_length), layer.mixer.window))
+        size = ZERO
         for path, window in kinds:
             if path is AttentionPath.EFFICIENT and (policy.padded or window is not None):
                 size = size + Size(token_position=1)
@@ -126,6 +135,8 @@ class _Step:
         before_last = self.kept_before(count - 1)
         _add(before_last, Category.ACTIVATION, self.streams[-2])
         _add(before_last, Category.WEIGHT_COPY, casts)
+        if not any(self.checkpointed):
+            _add(before_last, Category.ACTIVATION, self.masks)
         for instant in last.quiet if self.checkpointed[-1] else last.forward:
             yield _moment(PhaseName.FORWARD, before_last, instant)
         at_loss = dict(everything)
@@ -155,6 +166,8 @@ class _Step:
                 if checkpointed or profile.keeps_input:
                     _add(outside, Category.ACTIVATION, self.streams[index])
                 _add(outside, Category.GRADIENT, gradients)
+                for category, size in self.head.held.items():
+                    _add(outside, category, size)
                 for instant in profile.backward:
                     yield _moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
@@ -171,15 +184,12 @@ class _Step:
         table = constant(self.architecture.embedding_elements * self.policy.plain_width)
         tied = self.architecture.tie_word_embeddings
         copies = 2 if self.policy.accumulating or tied else 1
-        yield StepMoment(
-            PhaseName.BACKWARD,
-            self.outside + self.streams[0] + self.gradients + table.times(copies),
-            (
-                (Category.ACTIVATION, self.outside),
-                (Category.TEMPORARY, self.streams[0] + table.times(copies - 1)),
-                (Category.GRADIENT, self.gradients + table),
-            ),
-        )
+        outside = {Category.ACTIVATION: self.outside, **self.head.held}
+        arriving = {
+            Category.TEMPORARY: self.streams[0] + table.times(copies - 1),
+            Category.GRADIENT: self.gradients + table,
+        }
+        yield _moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
 
 
 def _add(parts: dict[Category, Size], category: Category, size: Size) -> None:

@@ -129,6 +129,11 @@ class Tape:
         self.operations.append(Operation((), output, forward_temporary=forward_temporary))
         return output
 
+    def until_here(self, *tensors: Tensor) -> None:
+        """Variables and call arguments of a module's code hold ``tensors`` until it returns."""
+        nothing = Tensor(lambda width: ZERO, FLOAT32, Storage(ZERO, external=True), requires_grad=False)
+        self.operations.append(Operation(tensors, nothing))
+
     def keep(self, tensor: Tensor) -> None:
         """The calling code holds ``tensor`` through backward."""
         self.kept.append(tensor.storage)
