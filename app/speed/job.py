@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 from app.memory.inputs import Batch, Cluster
 from app.speed.communication import data_parallel_degree
@@ -12,19 +12,19 @@ EVALUATION_SHARE: Final = 0.02
 """Time for evaluation: 5 % of the examples held back, seen once an epoch, forward only (a third of a step or less)."""
 CHECKPOINT_SHARE: Final = 0.01
 """Time for saving checkpoints, loading the model and the first steps' warm-up."""
-PACKING_FILL: Final = 0.98
-"""How full packed sequences are: best-fit packing leaves 1-2 % (arXiv:2404.10830, table 1)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class Job(Protocol):
     """How much there is to train on. ``max_steps`` takes the place of ``epochs``."""
 
-    num_examples: int
-    tokens_per_example: int
-    """Mean real tokens of an example."""
-    epochs: float
-    max_steps: int | None = None
+    @property
+    def num_examples(self) -> int: ...
+    @property
+    def tokens_per_example(self) -> int: ...
+    @property
+    def epochs(self) -> float: ...
+    @property
+    def max_steps(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,20 +45,20 @@ def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> 
     """The time of ``job`` at ``speed``, in seconds.
 
     Padded, an example is one sequence, computed at its full length; packed, its tokens share sequences with others'.
-    Examples longer than a sequence are cut to it.
+    Examples longer than a sequence are cut to it. A last step that is not full counts as a step.
     """
     length = batch.sequence_length
     tokens = min(job.tokens_per_example, length)
-    fill = min(PACKING_FILL, 1.0) if batch.packing and tokens < length else tokens / length
-    sequences_a_step = batch.micro_batch_size * batch.gradient_accumulation_steps * data_parallel_degree(cluster)
+    fill = 1.0 if batch.packing else tokens / length
+    positions_a_step = (
+        batch.micro_batch_size * batch.gradient_accumulation_steps * data_parallel_degree(cluster) * length
+    )
     if job.max_steps is not None:
         steps = job.max_steps
+        total_tokens = round(steps * positions_a_step * fill)
     else:
-        sequences = job.num_examples * (tokens / (length * fill))
-        steps = max(1, ceil(ceil(sequences) * job.epochs / sequences_a_step))
-    total_tokens = round(steps * sequences_a_step * length * fill)
-    if job.max_steps is None:
         total_tokens = round(job.num_examples * tokens * job.epochs)
+        steps = max(1, ceil(total_tokens / (positions_a_step * fill)))
     training = steps * speed.step_seconds
     seconds = training * (1 + EVALUATION_SHARE + CHECKPOINT_SHARE)
     return JobTime(
@@ -79,13 +79,11 @@ def _assumptions(job: Job, batch: Batch, fill: float) -> tuple[str, ...]:
     ]
     if job.tokens_per_example > batch.sequence_length:
         lines.append(f"Examples are cut to {batch.sequence_length} tokens.")
-    if fill < 1.0:
-        padding = 100 * (1 - fill)
-        if batch.packing:
-            lines.append(f"Packed sequences are {100 * fill:.0f} % full.")
-        else:
-            lines.append(
-                f"Every example is padded to {batch.sequence_length} tokens, so {padding:.0f} % of the work is padding; "
-                "packing would save it."
-            )
+    if batch.packing and job.tokens_per_example < batch.sequence_length:
+        lines.append("Packed sequences are taken as full.")
+    elif fill < 1.0:
+        lines.append(
+            f"Every example is padded to {batch.sequence_length} tokens, so {100 * (1 - fill):.0f} % of the work is "
+            "padding; packing would save it."
+        )
     return tuple(lines)
