@@ -106,7 +106,7 @@ def _model_passes(model: CatalogueModel, query: ModelQuery) -> bool:
 
 @router.get(
     "/models/{slug:path}",
-    responses={200: {"model": ModelDetail}, 304: {"description": "Unchanged."}, **problems(404)},
+    responses={200: {"model": ModelDetail}, 304: {"description": "Unchanged."}, **problems(404, 422)},
     summary="One model",
     response_model=None,
 )
@@ -147,7 +147,7 @@ def _gpu_passes(gpu: CatalogueGpu, query: GpuQuery) -> bool:
 
 @router.get(
     "/gpus/{slug}",
-    responses={200: {"model": GpuDetail}, 304: {"description": "Unchanged."}, **problems(404)},
+    responses={200: {"model": GpuDetail}, 304: {"description": "Unchanged."}, **problems(404, 422)},
     summary="One card",
     response_model=None,
 )
