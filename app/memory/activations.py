@@ -20,6 +20,7 @@ from app.memory.architecture import (
     PlainMlp,
     Projection,
 )
+from app.memory.inputs import QuantizationFormat
 from app.memory.policy import AttentionPath, Policy
 from app.memory.size import ZERO, Size, constant, per_token, scores
 from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
@@ -135,11 +136,12 @@ class LayerCode:
                     (result, bias), out, result.width, rules=(GradientRule.ALIAS, GradientRule.NEW), view=True
                 )
             return result
+        if policy.quantization is QuantizationFormat.INT8:
+            return self._int8(projection, x)
         # Linear4bit: to the compute dtype, dequantise and multiply, back to the input's dtype
         copy = constant(projection.elements * HALF)
-        entry = tape.cast(x, HALF)
         result = tape.record(
-            (entry,),
+            (tape.cast(x, HALF),),
             out,
             HALF,
             forward_temporary=copy,
@@ -147,6 +149,18 @@ class LayerCode:
             temporary_category=Category.WEIGHT_COPY,
         )
         return tape.cast(result, x.width)
+
+    def _int8(self, projection: Projection, x: Tensor) -> Tensor:
+        """``MatMul8bitLt``: keeps its input; quantises a 16-bit copy of it; backward dequantises the weight."""
+        quantised = per_token((1 + HALF) * projection.in_features + FLOAT32 * projection.out_features)
+        return self.tape.record(
+            (x,),
+            tokens(projection.out_features),
+            x.width,
+            saves=(x,),
+            forward_temporary=quantised,
+            backward_temporary=constant(projection.elements * x.width),
+        )
 
     def _adapter_weights(self, projection: Projection) -> tuple[Tensor, Tensor]:
         width = self.policy.adapter_width
@@ -169,7 +183,8 @@ class LayerCode:
     def _adapted_quantised(self, projection: Projection, x: Tensor, result: Tensor) -> Tensor:
         tape = self.tape
         converts = tape.autocast is None
-        result = tape.copy(result)
+        if self.policy.quantization is not QuantizationFormat.INT8:
+            result = tape.copy(result)
         entry_width = result.width
         if converts:
             x = tape.cast(x, self.policy.adapter_width)

@@ -69,9 +69,10 @@ class Policy:
     def attention_path(self, attention: Attention, sequence_length: int) -> AttentionPath:
         """The kernel that scaled-dot-product attention reaches.
 
-        Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py`` (a mask is built
-        where rows are padded or the sequence reaches a window, ``_ignore_causal_mask_sdpa``); PyTorch ``sdp_utils.cpp`` (flash takes
-        no mask, 16 bits, heads up to 256 wide; the efficient kernel takes no grouped heads).
+        Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py``
+        (``_ignore_causal_mask_sdpa``: a mask is built where rows are padded or the sequence reaches a window);
+        PyTorch ``sdp_utils.cpp`` (flash takes no mask, 16 bits, heads up to 256 wide; the efficient kernel
+        takes no grouped heads).
         """
         if self.attention is AttentionImplementation.EAGER or not attention.sdpa:
             return AttentionPath.EAGER
