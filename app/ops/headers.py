@@ -4,7 +4,6 @@ import re
 import secrets
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -19,6 +18,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
     ),
 }
 """Put on a response that does not set them itself; the embedded pages set their own ``frame-ancestors``."""
+
+_SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class StandardHeaders:
@@ -36,10 +37,10 @@ class StandardHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                own = [pair for pair in message["headers"] if pair[0] != b"x-request-id"]
+                names = {name for name, _ in own}
+                added = [pair for pair in _SECURITY if pair[0] not in names]
+                message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

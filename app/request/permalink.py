@@ -1,12 +1,13 @@
 """A run as the query string that asks for it again: only what was given, in the registry's order."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from app.request.fields import FIELDS, fields_of
+from app.request.fields import fields_of
 
 
 def text_of(value: object) -> str:
@@ -25,14 +26,21 @@ def text_of(value: object) -> str:
 def permalink_pairs(given: BaseModel, changes: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
     """The pairs of a permalink: the fields that were given, with ``changes`` put in (``None`` takes one out)."""
     values = {name: getattr(given, name) for name in given.model_fields_set}
-    values.update(changes or {})
+    if changes:
+        values.update(changes)
+    place = _places(type(given))
     return [
-        (name, text_of(values[name]))
-        for name in fields_of(type(given))
-        if values.get(name) not in (None, ()) and not (name in FIELDS and FIELDS[name].body_only)
+        (name, text_of(value))
+        for name, value in sorted(values.items(), key=lambda item: place[item[0]])
+        if value is not None and value != () and name != "config"
     ]
+
+
+@lru_cache
+def _places(model: type[BaseModel]) -> Mapping[str, int]:
+    return {name: place for place, name in enumerate(fields_of(model))}
 
 
 def permalink(given: BaseModel, changes: Mapping[str, Any] | None = None) -> str:
     """The query string of a permalink, without the question mark."""
-    return urlencode(permalink_pairs(given, changes), safe=",:/")
+    return "&".join(f"{name}={quote(text, safe=',:/')}" for name, text in permalink_pairs(given, changes))
