@@ -16,8 +16,7 @@ from typing import Final
 from app.memory.device import Device
 
 COVERAGE: Final = 0.8
-STANDARD_DEVIATIONS_FOR_COVERAGE: Final = 1.2816
-"""Of a normal distribution, 80 % lies within so many standard deviations of its centre."""
+"""Share of new measurements that an interval holds."""
 
 _DATA: Final = Path(__file__).with_name("data") / "efficiency.json"
 
@@ -33,11 +32,8 @@ class Efficiency:
     sources: tuple[str, ...]
     measured: bool
     """False where the class borrows its segment's value."""
-
-    @property
-    def spread(self) -> float:
-        """The factor above and below the estimate that holds 80 % of runs."""
-        return exp(STANDARD_DEVIATIONS_FOR_COVERAGE * self.log_deviation)
+    spread: float
+    """The factor above and below the estimate that holds new runs with the stated coverage."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +70,13 @@ def calibration_from(content: Mapping[str, object]) -> Calibration:
     assert isinstance(segments, Mapping)
     assert isinstance(everything, Mapping)
     assert isinstance(constants, Mapping)
+    interval = content["deviations_for_coverage"]
+    assert isinstance(interval, Mapping)
+    width = float(interval["value"])
     return Calibration(
-        classes={_class_of(name): _efficiency(value, measured=True) for name, value in classes.items()},
-        segments={name: _efficiency(value, measured=False) for name, value in segments.items()},
-        everything=_efficiency(everything, measured=False),
+        classes={_class_of(name): _efficiency(value, width, measured=True) for name, value in classes.items()},
+        segments={name: _efficiency(value, width, measured=False) for name, value in segments.items()},
+        everything=_efficiency(everything, width, measured=False),
         seconds_per_launch=float(constants["seconds_per_launch"]["value"]),
         dequantisation_bandwidth_fraction=float(constants["dequantisation_bandwidth_fraction"]["value"]),
         version=str(content["version"]),
@@ -89,12 +88,14 @@ def _class_of(name: str) -> tuple[str, str]:
     return architecture, segment
 
 
-def _efficiency(value: Mapping[str, object], *, measured: bool) -> Efficiency:
+def _efficiency(value: Mapping[str, object], width: float, *, measured: bool) -> Efficiency:
     sources = value["sources"]
     assert isinstance(sources, list)
+    deviation = float(str(value["log_deviation"]))
     return Efficiency(
         fraction=float(str(value["fraction"])),
-        log_deviation=float(str(value["log_deviation"])),
+        log_deviation=deviation,
+        spread=exp(width * deviation),
         runs=int(str(value["runs"])),
         sources=tuple(sources),
         measured=measured,

@@ -1,7 +1,7 @@
 """What a job costs with a server's price, exact in ``Decimal``.
 
-An hourly server is paid for the time the job takes, to the second, and for its minimum term at least. A monthly server is
-paid for whole months. Money is rounded once, to the currency's minor unit, half up.
+An hourly server is paid for the time the job takes, to the second, and for its minimum term at least. A monthly server
+is paid for whole months. Money is rounded once, to the currency's minor unit, half up.
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ from app.speed.communication import (
     exposed_seconds,
     optimizer_shards,
 )
-from app.speed.step import Part, PartName, StepWork, step_work, uses_flash
+from app.speed.step import Part, PartName, StepWork, step_work
 from app.speed.work import KernelStack
 
 
@@ -61,8 +61,8 @@ class SpeedEstimate:
     step_seconds: float
     """Of one optimizer step with all its micro-steps."""
     mfu: float
-    """What the method needs ÷ what the card could compute. A repeated forward does not count, nor do weight gradients of
-    frozen weights."""
+    """What the method needs ÷ what the card could compute. A repeated forward does not count, nor do weight gradients
+    of frozen weights."""
     hfu: float
     """The same with the repeated forward."""
     bound_by: Bound
@@ -105,7 +105,7 @@ def estimate_speed(
     """
     values = calibration or bundled_calibration()
     kernels = stack or kernel_stack(batch)
-    obstacle = _obstacle(architecture, method, precision, batch, cluster, device)
+    obstacle = _obstacle(method, precision, batch, cluster, device)
     if obstacle is not None:
         return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, values)
     work = step_work(
@@ -120,7 +120,7 @@ def estimate_speed(
     )
     if work is None:
         return Unsupported(reason=f"No dense rate with float32 accumulation is published for {device.name}.")
-    return _speed(work, method, precision, batch, cluster, device, values)
+    return _speed(work, precision, batch, cluster, device, values)
 
 
 # --- what cannot run
@@ -132,23 +132,27 @@ class _Obstacle:
     changes: Mapping[str, str] | None = None
 
 
-def _obstacle(
-    architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device
-) -> _Obstacle | None:
-    policy = precision.policy
-    if policy in (PrecisionPolicy.BF16, PrecisionPolicy.BF16_MIXED) and not device.supports_bf16:
-        if device.rates.fp16_fp32_accumulate is None:
-            return _Obstacle(f"{device.name} has neither bfloat16 nor fast float16.", {"precision": "fp32"})
-        return _Obstacle(f"{device.name} has no bfloat16.", {"precision": "fp16-mixed"})
-    if batch.attention is AttentionImplementation.FLASH_ATTENTION_2 and not device.supports_flash_attention_2:
-        return _Obstacle(f"{device.name} does not run FlashAttention-2.", {"attention": "sdpa"})
-    if method.quantization is not None and not device.supports_bitsandbytes:
-        return _Obstacle(f"bitsandbytes does not run on {device.name}.")
-    if cluster.offload is not Offload.NONE:
-        return _Obstacle("Speed with offloading is not modelled: it depends on the host's memory and processor.")
-    if max(cluster.tensor_parallel, cluster.pipeline_parallel, cluster.context_parallel, cluster.expert_parallel) > 1:
-        return _Obstacle("Speed with tensor, pipeline, context or expert parallelism is not modelled.")
-    return None
+def _obstacle(method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device) -> _Obstacle | None:
+    half = precision.policy in (PrecisionPolicy.BF16, PrecisionPolicy.BF16_MIXED)
+    parallel = (cluster.tensor_parallel, cluster.pipeline_parallel, cluster.context_parallel, cluster.expert_parallel)
+    obstacle = None
+    if half and not device.supports_bf16:
+        obstacle = _no_bfloat16(device)
+    elif batch.attention is AttentionImplementation.FLASH_ATTENTION_2 and not device.supports_flash_attention_2:
+        obstacle = _Obstacle(f"{device.name} does not run FlashAttention-2.", {"attention": "sdpa"})
+    elif method.quantization is not None and not device.supports_bitsandbytes:
+        obstacle = _Obstacle(f"bitsandbytes does not run on {device.name}.")
+    elif cluster.offload is not Offload.NONE:
+        obstacle = _Obstacle("Speed with offloading is not modelled: it depends on the host's memory and processor.")
+    elif max(parallel) > 1:
+        obstacle = _Obstacle("Speed with tensor, pipeline, context or expert parallelism is not modelled.")
+    return obstacle
+
+
+def _no_bfloat16(device: Device) -> _Obstacle:
+    if device.rates.fp16_fp32_accumulate is None:
+        return _Obstacle(f"{device.name} has neither bfloat16 nor fast float16.", {"precision": "fp32"})
+    return _Obstacle(f"{device.name} has no bfloat16.", {"precision": "fp16-mixed"})
 
 
 def _with_suggestion(
@@ -183,7 +187,6 @@ def _with_suggestion(
 
 def _speed(
     work: StepWork,
-    method: Method,
     precision: Precision,
     batch: Batch,
     cluster: Cluster,
@@ -218,7 +221,7 @@ def _speed(
         hfu=work.hardware_flops * share,
         bound_by=_bound(work.parts, efficiency.fraction, waiting, exposed),
         breakdown=tuple(breakdown),
-        assumptions=_assumptions(method, precision, batch, cluster, device, efficiency),
+        assumptions=_assumptions(work, precision, cluster, device, efficiency),
         calibration=CalibrationNote(
             gpu_class=f"{device.architecture}, {device.segment}",
             fraction=efficiency.fraction,
@@ -230,8 +233,8 @@ def _speed(
 
 
 def _bound(parts: tuple[Part, ...], fraction: float, waiting: float, exposed: float) -> Bound:
-    computing = sum(part.seconds for part in parts if part.bound_by_arithmetic) / fraction
-    moving = sum(part.seconds for part in parts if not part.bound_by_arithmetic) / fraction
+    computing = sum(part.seconds for part in parts if part.arithmetic) / fraction
+    moving = sum(part.seconds for part in parts if not part.arithmetic) / fraction
     candidates = {
         Bound.ARITHMETIC: computing,
         Bound.MEMORY_BANDWIDTH: moving,
@@ -242,12 +245,12 @@ def _bound(parts: tuple[Part, ...], fraction: float, waiting: float, exposed: fl
 
 
 def _assumptions(
-    method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device, efficiency: Efficiency
+    work: StepWork, precision: Precision, cluster: Cluster, device: Device, efficiency: Efficiency
 ) -> tuple[str, ...]:
     lines = [_basis(device, efficiency)]
     if precision.policy is PrecisionPolicy.FP32:
         lines.append("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
-    if not uses_flash(method, precision.policy, batch, device):
+    if not work.skips_masked:
         lines.append(
             "No flash attention: padded batches, float32 attention or an older card, so masked scores are computed too."
         )

@@ -31,10 +31,10 @@ DEFAULT_ACCESSES: Final = 20
 """An optimizer not listed is taken for one pass an operation, as AdamW's."""
 
 
-def optimizer_bytes_per_parameter(optimizer: str, parameter_bytes: int, max_grad_norm: float) -> float:
-    """Bytes moved by one step, clipping included."""
-    clip = CLIP_ACCESSES * parameter_bytes if max_grad_norm > 0 else 0
+def optimizer_bytes(optimizer: str, parameters: int, gradient_bytes: int, max_grad_norm: float) -> float:
+    """Bytes that one step over ``parameters`` trained ones moves, clipping included; states as wide as gradients."""
+    clip = CLIP_ACCESSES * gradient_bytes if max_grad_norm > 0 else 0
     if "8bit" in optimizer:
         states = next((count for name, count in EIGHT_BIT_STATES.items() if name in optimizer), 2)
-        return clip + 3 * parameter_bytes + 2 * states
-    return clip + ACCESSES.get(optimizer, DEFAULT_ACCESSES) * parameter_bytes
+        return float(clip + 3 * gradient_bytes + 2 * states * parameters)
+    return float(clip + ACCESSES.get(optimizer, DEFAULT_ACCESSES) * gradient_bytes)

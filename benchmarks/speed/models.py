@@ -111,7 +111,7 @@ def _plain_decoder(hidden_size: int, layers: int, heads: int, key_value_heads: i
             num_heads=heads,
             num_key_value_heads=key_value_heads,
             head_dim=head_dim,
-            fused=Projection("qkv", hidden_size, hidden_size + 2 * key_value_heads * head_dim),
+            fused=Projection("c_attn", hidden_size, hidden_size + 2 * key_value_heads * head_dim),
             output=Projection("out_proj", hidden_size, hidden_size),
         ),
         mlp=PlainMlp(

@@ -1,7 +1,8 @@
-"""The published runs (``data/throughput.csv``), read into the speed model's own inputs, and the rules that leave one out."""
+"""The published runs (``data/throughput.csv``) in the speed model's own inputs, and the rules that leave one out."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from app.memory.inputs import (
     Quantization,
     Strategy,
 )
+from app.speed.step import step_work
 from app.speed.work import KernelStack
 from benchmarks.speed.models import architecture_of
 
@@ -66,12 +68,12 @@ CLUSTER_NETWORK_GBIT: Final = 1600.0
 """llm-foundry prints it (RoCE, 1,600 Gbit/s a node); the other multi-node runs do not print theirs."""
 
 LONGEST_FIRST_GENERATION_ATTENTION: Final = 4096
-"""The first FlashAttention reaches 25-40 % of an A100's peak, the second 50-73 % (arXiv:2307.08691); up to here its share
-of the step is small enough not to matter."""
+"""The first FlashAttention reaches 25-40 % of an A100's peak, the second 50-73 % (arXiv:2307.08691); up to here its
+share of the step is small enough not to matter."""
 
 IMPOSSIBLE_HARDWARE_UTILISATION: Final = 0.85
-"""No large matrix product, let alone a whole step, holds more of a card's dense rate (an A100's best is about 0.85:
-FlashAttention-2's table of cuBLAS, NVIDIA's own GEMM figures), so such a row misprints its batch, shape or checkpointing."""
+"""No large matrix product, let alone a whole step, holds more of a card's dense rate (an A100's best is about 0.85), so
+such a row misprints its batch, shape or checkpointing, or counts something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def read_rows() -> tuple[tuple[MeasuredRun, ...], tuple[ExcludedRun, ...]]:
     excluded: list[ExcludedRun] = []
     with DATA.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            rule = next(_broken_rules(row), None)
+            rule = next((name for name, breaks in RULES if breaks(row)), None)
             if rule is None:
                 runs.append(_run(row))
             else:
@@ -134,51 +136,68 @@ def read_rows() -> tuple[tuple[MeasuredRun, ...], tuple[ExcludedRun, ...]]:
 
 def publisher(source: str) -> str:
     """The repository a source is in (``owner/name``), or its publisher where several repositories are one's."""
-    name = source.split()[0]
+    name = source.split(maxsplit=1)[0]
     parts = name.split("/")
     repository = "/".join(parts[:2]) if len(parts) > 1 else source
     return PUBLISHERS.get(parts[0], repository)
 
 
-def _broken_rules(row: dict[str, str]) -> Iterator[str]:
-    parallelism, framework = row["parallelism"], row["framework"].lower()
-    if row["complete"] != "yes":
-        yield "incomplete: a setting that the speed depends on is not printed"
-    if not row["tokens_per_s_per_gpu"]:
-        yield "no tokens a second printed (only a share of the peak)"
-    if not row["micro_batch"] or not row["seq_len"]:
-        yield "micro-batch or sequence length not printed"
-    if "fp8" in row["precision"] or "int8" in row["precision"]:
-        yield "8-bit arithmetic, which a request cannot ask for"
-    if row["gpu"] not in GPUS:
-        yield "a card the catalogue does not list"
-    if any(mark in parallelism for mark in ("tp", "pp", "cp", "ep8")) or _sequence_parallel(parallelism):
-        yield "tensor, pipeline, context or expert parallel"
-    if "offload" in parallelism or "offload" in framework:
-        yield "offloaded to the CPU or a disk"
-    if GPUS.get(row["gpu"]) in NO_NVLINK and parallelism.startswith("fsdp") and "no_shard" not in parallelism:
-        yield "sharded over PCIe lanes that are not printed"
-    if row["attention"] == "flash (triton)" and int(row["seq_len"]) > LONGEST_FIRST_GENERATION_ATTENTION:
-        yield "Triton's first FlashAttention beyond 4,096 tokens: a kernel that a request cannot ask for"
-    if "not stated" in parallelism:
-        yield "several nodes over a network that is not printed"
-    architecture = architecture_of(row["hf_model"])
-    if architecture is None:
-        yield "the model's shape is not printed"
-    elif not architecture.recognised:
-        yield "a mixture of experts, which the architectures do not describe yet"
-    elif _hardware_utilisation(_run(row)) > IMPOSSIBLE_HARDWARE_UTILISATION:
-        yield "impossible: more than 85 % of the card's dense rate over whole steps"
+Rule = tuple[str, Callable[[dict[str, str]], bool]]
 
-
-def _sequence_parallel(parallelism: str) -> bool:
-    degree = parallelism.rpartition("sp")[2]
-    return "sp" in parallelism and degree.isdigit() and int(degree) > 1
+RULES: Final[tuple[Rule, ...]] = (
+    ("incomplete: a setting that the speed depends on is not printed", lambda row: row["complete"] != "yes"),
+    (
+        "no tokens a second printed (only a share of the peak)",
+        lambda row: not row["tokens_per_s_per_gpu"],
+    ),
+    (
+        "micro-batch or sequence length not printed",
+        lambda row: not row["micro_batch"] or not row["seq_len"],
+    ),
+    (
+        "8-bit arithmetic, which a request cannot ask for",
+        lambda row: "fp8" in row["precision"] or "int8" in row["precision"],
+    ),
+    ("a card the catalogue does not list", lambda row: row["gpu"] not in GPUS),
+    (
+        "tensor, pipeline, context or expert parallel",
+        lambda row: re.search(r"tp|pp|cp|ep8|sp([2-9]|1\d|64)", row["parallelism"]) is not None,
+    ),
+    (
+        "offloaded to the CPU or a disk",
+        lambda row: "offload" in row["parallelism"] or "offload" in row["framework"].lower(),
+    ),
+    (
+        "sharded over PCIe lanes that are not printed",
+        lambda row: (
+            GPUS[row["gpu"]] in NO_NVLINK
+            and row["parallelism"].startswith("fsdp")
+            and "no_shard" not in row["parallelism"]
+        ),
+    ),
+    ("several nodes over a network that is not printed", lambda row: "not stated" in row["parallelism"]),
+    (
+        "attention within documents whose length is not printed",
+        lambda row: "documents kept apart" in row["seq_fill"],
+    ),
+    (
+        "Triton's first FlashAttention beyond 4,096 tokens: a kernel that a request cannot ask for",
+        lambda row: row["attention"] == "flash (triton)" and int(row["seq_len"]) > LONGEST_FIRST_GENERATION_ATTENTION,
+    ),
+    ("the model's shape is not printed", lambda row: architecture_of(row["hf_model"]) is None),
+    (
+        "a mixture of experts over several nodes",
+        lambda row: "A3B" in row["hf_model"],
+    ),
+    (
+        "impossible: more than 85 % of the card's dense rate over whole steps",
+        lambda row: _hardware_utilisation(_run(row)) > IMPOSSIBLE_HARDWARE_UTILISATION,
+    ),
+)
+"""Why a row is left out, tried in this order."""
 
 
 def _hardware_utilisation(run: MeasuredRun) -> float:
-    from app.speed.step import step_work  # noqa: PLC0415 - rows are read before a calibration exists
-
     work = step_work(run.architecture, run.method, run.policy, run.batch, run.stack, run.device, 1.0)
     return 0.0 if work is None else work.hardware_flops / work.rate / run.step_seconds
 
@@ -262,13 +281,15 @@ def _adapter(row: dict[str, str], source: str) -> Adapter:
         rank, _, targets = row["notes"].partition(";")[0].removeprefix("rank/targets ").partition("/")
         return Adapter(rank=int(rank), targets=tuple(targets.split("+")), dtype=AdapterDtype.FLOAT32)
     if "universal-llm-trainer" in source:  # config_lora/llm_lora_config.yaml; PEFT keeps the adapters in float32
-        targets = ("q_proj", "k_proj", "v_proj", "qkv_proj")
-        return Adapter(rank=8, targets=targets, dropout=0.05, dtype=AdapterDtype.FLOAT32)
+        return Adapter(
+            rank=8, targets=("q_proj", "k_proj", "v_proj", "qkv_proj"), dropout=0.05, dtype=AdapterDtype.FLOAT32
+        )
     if source == "QwenLM/Qwen":  # finetune.py LoraArguments: c_attn, c_proj, w1, w2
         return Adapter(rank=64, targets=LoraTargetPreset.ALL_LINEAR, dropout=0.05)
     if source == "AnswerDotAI/fsdp_qlora":  # train.py: q, k, v, up, down, gate
-        targets = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj", "gate_proj")
-        return Adapter(rank=64, targets=targets, dropout=0.1)
+        return Adapter(
+            rank=64, targets=("q_proj", "k_proj", "v_proj", "up_proj", "down_proj", "gate_proj"), dropout=0.1
+        )
     if source == "NVIDIA":  # docs/performance-summary.mdx: rank 16, all *_proj
         return Adapter(rank=16, targets=LoraTargetPreset.ALL_LINEAR)
     # fms-acceleration scripts/benchmarks/scenarios.yaml
@@ -302,5 +323,7 @@ def _strategy(parallelism: str, num_gpus: int) -> Strategy:
 def _stack(framework: str) -> KernelStack:
     if "compile" in framework:
         return KernelStack.COMPILED
+    if ("foak" in framework and "accelerated-peft" in framework) or "te+triton" in framework:
+        return KernelStack.FUSED_ADAPTERS
     fused = ("foak", "liger", "llm-foundry", "internevo", "fused", "te+triton", "automodel", "xtuner")
     return KernelStack.FUSED if any(mark in framework for mark in fused) else KernelStack.EAGER
