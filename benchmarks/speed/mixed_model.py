@@ -2,10 +2,10 @@
 
     y = everything + segment + class + source + rest
 
-Each effect is drawn to nothing by its own spread (penalised least squares, the best linear unbiased prediction), so that
-a class with few sources leans on its segment, and a source that is slow everywhere does not make a card slow. A source
-far from the others keeps its whole deviation to itself, and a vote far from what its effects explain counts the less,
-the farther it lies (Huber's weights).
+Each effect is drawn to nothing by its own spread (penalised least squares, the best linear unbiased prediction), so
+that a class with few sources leans on its segment, and a source that is slow everywhere does not make a card slow. A
+source far from the others keeps its whole deviation to itself, and a vote far from what its effects explain counts the
+less, the farther it lies (Huber's weights).
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,88 @@
+"""What speed, time and cost add to an estimate, in microseconds: one run on one card."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+from app.catalogue.facts import Offer, Period
+from app.memory.architecture import Architecture
+from app.memory.estimate import estimate_memory
+from app.memory.inputs import Batch, Checkpointing, Cluster, MethodKind, Precision
+from app.speed.cost import JobSeconds, run_cost
+from app.speed.estimate import SpeedEstimate, estimate_speed
+from app.speed.job import job_time
+from benchmarks.speed.models import architecture_of
+from benchmarks.speed.rows import devices
+from benchmarks.speed.sweeps import METHODS, MODEL
+
+RUNS: Final = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A job of the default size."""
+
+    num_examples: int = 1000
+    tokens_per_example: int = 512
+    epochs: float = 3
+    max_steps: int | None = None
+
+
+OFFER: Final = Offer(
+    id="1",
+    provider="P",
+    provider_slug="p",
+    gpu="rtx-3090",
+    gpus_per_server=1,
+    amount=Decimal("0.22"),
+    currency="USD",
+    period=Period.HOUR,
+)
+
+
+def microseconds(kind: MethodKind) -> tuple[float, float, float]:
+    """Of memory; of speed, time and cost of a run not seen before; of the same on another card."""
+    architecture = architecture_of(MODEL)
+    if architecture is None:
+        raise KeyError(MODEL)
+    batches = [
+        Batch(micro_batch_size=1 + index, sequence_length=512, gradient_checkpointing=Checkpointing.FULL)
+        for index in range(RUNS + 1)
+    ]
+    memory = _median(lambda batch: _memory(architecture, kind, batch), batches)
+    fresh = _median(lambda batch: _speed(architecture, kind, batch, "rtx-3090"), batches)
+    again = _median(lambda batch: _speed(architecture, kind, batch, "rtx-4090"), batches)
+    return memory, fresh, again
+
+
+def _memory(architecture: Architecture, kind: MethodKind, batch: Batch) -> None:
+    estimate_memory(architecture, METHODS[kind], Precision(), batch, Cluster())
+
+
+def _speed(architecture: Architecture, kind: MethodKind, batch: Batch, gpu: str) -> None:
+    speed = estimate_speed(architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu])
+    if isinstance(speed, SpeedEstimate):
+        time = job_time(speed, Examples(), batch, Cluster())
+        seconds = JobSeconds(expected=time.total_seconds, low=time.total_seconds_low, high=time.total_seconds_high)
+        run_cost(seconds, OFFER, 1)
+
+
+def _median(call: Callable[[Batch], None], batches: list[Batch]) -> float:
+    call(batches[0])
+    spans = []
+    for batch in batches[1:]:
+        start = perf_counter()
+        call(batch)
+        spans.append(perf_counter() - start)
+    return 1e6 * median(spans)
+
+
+def print_timing() -> None:
+    """One line a method."""
+    print("\n# Microseconds: memory; speed, time and cost of a new run; of the same run on a further card")
+    for kind in METHODS:
+        memory, fresh, again = microseconds(kind)
+        print(f"{kind.value:6} memory {memory:6.0f}   new run {fresh:5.0f}   further card {again:5.0f}")
