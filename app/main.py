@@ -1,5 +1,6 @@
 """Where the parts meet: settings, catalogue, services, routers and what runs around every request."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -59,6 +60,9 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if catalogue is not None:
             catalogue.start()
+        # What is loaded by now stays: the collector need not walk the catalogue again and again.
+        gc.collect()
+        gc.freeze()
         yield
         if catalogue is not None:
             catalogue.stop()
