@@ -32,11 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     again = commands.add_parser("replay", help="trace earlier cases again and compare to the byte")
     again.add_argument("--every", type=int, default=10, help="take each n-th case")
     again.add_argument("--tag", help="only the cases of this tag")
+    commands.add_parser("selfcheck", help="compare fake, real and profiled memory of small cases on the CPU")
     options = parser.parse_args(arguments)
     commands_by_name: dict[str, Callable[[Any], int]] = {
         "run": _run,
         "explain": _explain,
         "layer": _layer,
+        "selfcheck": _selfcheck,
         "replay": _replay,
     }
     return commands_by_name[options.command](options)
@@ -109,6 +111,16 @@ def _replay(options: Any) -> int:
         different += not same
         verdict = "same" if same else f"differs by {peak.size_bytes - expected:+,}"
         print(f"{case.tag} {case.name} {row['method']} {row['policy']}: {peak.size_bytes:,} {verdict}", flush=True)
+    return 1 if different else 0
+
+
+def _selfcheck(_: Any) -> int:
+    from benchmarks.accuracy.tracing import fake_cuda, selfcheck  # noqa: F401  (fake_cuda before PyTorch)
+
+    different = 0
+    for case, fake, real, profiled in selfcheck.agreements():
+        different += fake != real
+        print(f"fake {fake:,} real {real:,} profiler {profiled:,} ({profiled / real - 1:+.3%}): {dict(case.fields)}")
     return 1 if different else 0
 
 

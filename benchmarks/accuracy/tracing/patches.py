@@ -105,7 +105,15 @@ def _apply_by_assignment(module: Any, function: Any, recurse: bool = True) -> An
     return module
 
 
-def forget_quantisation_maps() -> None:
-    """Empty bitsandbytes' cache of lookup tables, and have new ones made as fake tensors."""
-    bitsandbytes.functional.name2qmap.clear()
-    bitsandbytes.functional.create_dynamic_map = lambda *_, **__: torch.zeros(256, device="cpu")
+@contextmanager
+def fake_quantisation_maps() -> Iterator[None]:
+    """Within it bitsandbytes makes its lookup tables anew, as fake tensors, and forgets them afterwards."""
+    functional = bitsandbytes.functional
+    original = functional.create_dynamic_map
+    functional.name2qmap.clear()
+    functional.create_dynamic_map = lambda *_, **__: torch.zeros(256, device="cpu")
+    try:
+        yield
+    finally:
+        functional.create_dynamic_map = original
+        functional.name2qmap.clear()

@@ -19,7 +19,6 @@ from benchmarks.accuracy.tracing.quantise import quantisation_tensors
 from benchmarks.accuracy.tracing.saved_tensors import observed_by
 from benchmarks.accuracy.tracing.tracker import PARAMETER_CATEGORIES, Category, Phase, Tracker
 
-DEVICE = "cuda"
 WARM_UP_STEP = 1
 MEASURED_STEP = 2
 
@@ -45,22 +44,29 @@ class Trace:
 
 
 def trace(case: TraceCase) -> Trace:
-    """Run two steps of the case on fake tensors: the optimizer state of the first, all of the second.
+    """Run two steps of the case on fake CUDA tensors: the optimizer state of the first, all of the second.
 
     The first step has no forward and backward: its gradients are simply allocated, which gives the same optimizer state
     in half the time. Raises whatever the libraries raise for a case that they cannot run.
     """
-    with _collector_paused(), torch.autograd.set_multithreading_enabled(False):
-        patches.forget_quantisation_maps()
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            return _Step(case).run()
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with _collector_paused(), _one_thread(), patches.fake_quantisation_maps(), fake:
+        return _Step(case, device="cuda", round_blocks=True).run()
+
+
+def trace_on_cpu(case: TraceCase, *, fake: bool) -> Trace:
+    """The same on the CPU, in bytes as requested: on real tensors, or on fake ones, which must agree with them."""
+    tensors = FakeTensorMode(allow_non_fake_inputs=True) if fake else contextlib.nullcontext()
+    with _collector_paused(), _one_thread(), tensors:
+        return _Step(case, device="cpu", round_blocks=False).run()
 
 
 class _Step:
     """The state of one traced run."""
 
-    def __init__(self, case: TraceCase) -> None:
-        base = models.build_base(case, DEVICE)
+    def __init__(self, case: TraceCase, *, device: str, round_blocks: bool) -> None:
+        base = models.build_base(case, device)
+        self.device = device
         self.case = case
         self.request = case.request
         self.vocabulary = int(base.get_output_embeddings().weight.shape[0])
@@ -74,7 +80,7 @@ class _Step:
         if case.is_quantised and counted != self.base_parameters:
             raise AssertionError(f"quantisation changed the parameter count: {counted} → {self.base_parameters}")
         tokens = self.request["micro_batch_size"] * self.request["sequence_length"]
-        self.tracker = Tracker(device_type=DEVICE, vocabulary=self.vocabulary, tokens=tokens)
+        self.tracker = Tracker(device_type=device, vocabulary=self.vocabulary, tokens=tokens, round_blocks=round_blocks)
         self.end_of_forward_bytes = 0
         self.end_of_forward_moment = 0
 
@@ -159,11 +165,12 @@ class _Step:
         request, tracker = self.request, self.tracker
         tracker.enter(Phase.FORWARD)
         shape = (request["micro_batch_size"], request["sequence_length"])
-        token_ids = torch.zeros(*shape, dtype=torch.int64, device=DEVICE)
+        token_ids = torch.zeros(*shape, dtype=torch.int64, device=self.device)
         tracker.relabel(token_ids, Category.INPUTS)
         inputs = {"input_ids": token_ids, "labels": token_ids}
         if not request["packing"]:
-            inputs["attention_mask"] = torch.ones(*shape, dtype=torch.int64, device=DEVICE)
+            inputs["attention_mask"] = torch.ones(*shape, dtype=torch.int64, device=self.device)
+            inputs["attention_mask"][:, -1] = 0
             tracker.relabel(inputs["attention_mask"], Category.INPUTS)
         outputs = self._forward()(**inputs)
         loss = outputs.loss
@@ -180,14 +187,14 @@ class _Step:
         """The model's forward as accelerate wraps it: under autocast, and its outputs cast to float32."""
         if self.case.autocast_dtype is None:
             return self.model.forward
-        autocast = torch.autocast(DEVICE, dtype=getattr(torch, self.case.autocast_dtype))
+        autocast = torch.autocast(self.device, dtype=getattr(torch, self.case.autocast_dtype))
         return convert_outputs_to_fp32(autocast(self.model.forward))
 
     def _scaled(self, loss: Any) -> Any:
         """The loss times the scale that float16 gradients need; unscaling is in place, and so costs nothing."""
         if self.case.autocast_dtype != "float16":
             return loss
-        return loss * torch.ones((), dtype=torch.float32, device=DEVICE)
+        return loss * torch.ones((), dtype=torch.float32, device=self.device)
 
     def _update(self, optimizer: Any) -> None:
         tracker = self.tracker
@@ -203,6 +210,11 @@ class _Step:
         tracker.enter(Phase.ZERO_GRAD)
         optimizer.zero_grad(set_to_none=True)
         gc.collect()
+
+
+def _one_thread() -> Any:
+    """Backward on this thread: the tracker sees only the operators of its own."""
+    return torch.autograd.set_multithreading_enabled(False)
 
 
 @contextlib.contextmanager

@@ -36,12 +36,12 @@ _FAMILIES = (
     _Family(slug="olmoe-1b-7b-0924"),
     _Family(slug="granite-3.1-1b-a400m-instruct"),
     _Family(slug="gpt-oss-20b", attention="eager"),
-    _Family(slug="phi-3.5-moe", layers=2),
+    _Family(slug="phi-3.5-moe", layers=2, all_linear=_ATTENTION_LINEARS),
     _Family(slug="ernie-4.5-21b-a3b"),
     _Family(slug="glm-4.5-air-106b-a12b", layers=3),
     _Family(slug="dots.llm1", layers=3),
     _Family(slug="minimax-m2", layers=2),
-    # PEFT cannot adapt Llama 4's router, a linear layer that returns two tensors.
+    # PEFT cannot adapt the router of Llama 4, nor that of Phi-3.5 above: a linear layer that returns two tensors.
     _Family(slug="llama-4-scout-17b-16e", all_linear=(*_ATTENTION_LINEARS, "gate_proj", "up_proj", "down_proj")),
     # Latent attention.
     _Family(slug="deepseek-v2-lite", layers=3),
