@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlmodel import Session
 
 from app.catalogue.bundled import model_from_record
@@ -21,9 +21,6 @@ from app.catalogue.tables import (
     Provider,
     utc_now,
 )
-
-_CHUNK: Final = 500
-"""Identifiers in one statement: well under SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
 
 _RENAMED: Final = {"id": "public_id", "gpu": "gpu_slug"}
 _OFFER_FIELDS: Final = tuple(field.name for field in fields(Offer) if field.name != "provider")
@@ -116,6 +113,11 @@ def ensure_providers(session: Session, names: Mapping[str, str]) -> None:
     session.flush()
 
 
+def provider_name(session: Session, slug: str) -> str | None:
+    """The name under which a provider is known already."""
+    return session.execute(select(_PROVIDERS.c.name).where(_PROVIDERS.c.slug == slug)).scalar()
+
+
 def read_offers(
     session: Session, *, provider: str | None = None, samples: bool | None = None, since_version: int | None = None
 ) -> list[Offer]:
@@ -128,6 +130,19 @@ def read_offers(
     if since_version is not None:
         query = query.where(_OFFERS.c.recorded_version > since_version)
     return [_offer(row) for row in session.execute(query)]
+
+
+def read_offer(session: Session, public_id: str) -> Offer | None:
+    """The current price of one server."""
+    query = _offers_with_provider().where(_OFFERS.c.public_id == public_id, _OFFERS.c.retired_at.is_(None))
+    row = session.execute(query).one_or_none()
+    return _offer(row) if row else None
+
+
+def providers_with_own_offers(session: Session) -> set[str]:
+    """Slugs of the providers that have current offers which are no samples."""
+    query = select(_OFFERS.c.provider_slug).where(_OFFERS.c.retired_at.is_(None), _OFFERS.c.is_sample.is_(False))
+    return set(session.execute(query.distinct()).scalars())
 
 
 def retired_offer_ids(session: Session, *, since_version: int) -> set[str]:
@@ -144,12 +159,14 @@ def insert_offers(session: Session, offers: Sequence[Offer], *, version: Catalog
 
 def retire_offers(session: Session, ids: Sequence[str], *, version: CatalogueVersion) -> None:
     """End the current prices of these servers (public ids) as of ``version``."""
-    for start in range(0, len(ids), _CHUNK):
-        session.execute(
-            update(_OFFERS)
-            .where(_OFFERS.c.public_id.in_(ids[start : start + _CHUNK]), _OFFERS.c.retired_at.is_(None))
-            .values(retired_at=version.created_at, retired_by=version.actor, retired_version=version.number)
-        )
+    # One by one through the unique index: planners without fresh statistics scan the whole table for long lists of ids.
+    retire = (
+        update(_OFFERS)
+        .where(_OFFERS.c.public_id == bindparam("retired_public_id"), _OFFERS.c.retired_at.is_(None))
+        .values(retired_at=version.created_at, retired_by=version.actor, retired_version=version.number)
+    )
+    if ids:
+        session.connection().execute(retire, [{"retired_public_id": public_id} for public_id in ids])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

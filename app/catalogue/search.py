@@ -54,27 +54,12 @@ class NameIndex:
 
     def search(self, text: str, *, limit: int = 20) -> list[str]:
         """Slugs of the entries that hold the most words of ``text``, best first; ties go by ``Entry.rank``."""
-        wanted = tokens(text)
-        if not wanted:
-            return []
-        exact = self.resolve(text)
-        scored = sorted(
-            (
-                entry.slug != exact,
-                penalty,
-                len(set(self._name_tokens[entry.slug]) - set(wanted)),
-                -entry.rank,
-                entry.slug,
-            )
-            for entry in self._entries
-            if (penalty := self._penalty(entry, wanted)) <= MISSING * len(wanted) * (1 - _LEAST_SHARE_FOUND)
-        )
-        if scored and scored[0][1] < MISSING:
-            scored = [row for row in scored if row[1] < MISSING]
-        return [row[-1] for row in scored[:limit]]
+        found = self._scored(text)
+        complete = [slug for penalty, slug in found if penalty < MISSING]
+        return (complete or [slug for _, slug in found])[:limit]
 
     def nearest(self, text: str, *, limit: int = 3) -> list[str]:
-        """Slugs of the entries whose names look most like ``text``, for "did you mean"."""
+        """Slugs of the entries whose names hold all of ``text`` or look most like it, for "did you mean"."""
         matcher = SequenceMatcher(autojunk=False)
         matcher.set_seq2(key(text))
         best: dict[str, float] = {}
@@ -83,7 +68,21 @@ class NameIndex:
             if likeness > best.get(slug, _LEAST_LIKENESS):
                 best[slug] = likeness
         alike = sorted(best, key=lambda slug: (-best[slug], -self._ranks[slug], slug))
-        return list(dict.fromkeys([*alike, *self.search(text, limit=limit)]))[:limit]
+        found = self._scored(text)
+        complete = [slug for penalty, slug in found if penalty < MISSING]
+        return list(dict.fromkeys([*complete, *alike, *(slug for _, slug in found)]))[:limit]
+
+    def _scored(self, text: str) -> list[tuple[int, str]]:
+        wanted = tokens(text)
+        if not wanted:
+            return []
+        exact, known = self.resolve(text), set(wanted)
+        scored = sorted(
+            (entry.slug != exact, penalty, len(set(self._name_tokens[entry.slug]) - known), -entry.rank, entry.slug)
+            for entry in self._entries
+            if (penalty := self._penalty(entry, wanted)) <= MISSING * len(wanted) * (1 - _LEAST_SHARE_FOUND)
+        )
+        return [(penalty, slug) for _, penalty, _, _, slug in scored]
 
     def _penalty(self, entry: Entry, wanted: tuple[str, ...]) -> int:
         known = self._all_tokens[entry.slug]
