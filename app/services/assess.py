@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from app.catalogue.facts import CatalogueGpu
+from app.catalogue.facts import CatalogueGpu, Offer
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
@@ -15,6 +15,7 @@ from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
 from app.services.lookup import FoundModel, check_targets, find_model
 from app.services.market import offer_report, servers_for
+from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
 from app.services.report import least_gpus
 from app.services.results import CardFit, FieldValue
@@ -97,7 +98,11 @@ class Assessment:
         estimate, verdict, reason = self.judged(gpu)
         usable = gpu.device.usable_bytes
         holds = verdict in {Verdict.FITS, Verdict.TIGHT}
-        servers = servers_for(gpu.slug, self.run.num_gpus, self.market, self.snapshot) if holds else ()
+        servers = self.servers(gpu) if holds else ()
+        going = pace(self.model.architecture, self.groups, gpu) if holds else None
+        job = going.job if isinstance(going, Pace) else None
+        cost = cheapest_cost(job, servers, self.run.num_gpus) if job else None
+        cheapest = offer_report(servers[0]) if servers else None
         return CardFit(
             slug=gpu.slug,
             name=gpu.name,
@@ -108,10 +113,15 @@ class Assessment:
             headroom_bytes=usable - estimate.required_bytes,
             max_micro_batch_size=largest_micro_batch(estimate, usable),
             min_gpus=least_gpus(estimate, usable) if verdict is Verdict.DOES_NOT_FIT else self.run.num_gpus,
-            time=None,
-            cost=None,
-            offer=offer_report(servers[0]) if servers else None,
+            speed=speed_report(going.speed) if isinstance(going, Pace) else None,
+            time=time_report(job) if job else None,
+            cost=cost,
+            offer=cost.offer if cost else cheapest,
         )
+
+    def servers(self, gpu: CatalogueGpu) -> tuple[Offer, ...]:
+        """The cheapest servers with enough of a card, by the hour and by the month."""
+        return servers_for(gpu.slug, self.run.num_gpus, self.market, self.snapshot)
 
     def savings(self, device: Device | None) -> list[Evaluated]:
         """The single changes that save memory, evaluated."""

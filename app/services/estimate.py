@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Final
 
+from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
 from app.memory.inputs import Offload
@@ -10,10 +11,13 @@ from app.memory.result import MemoryEstimate, Notice
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
 from app.services.lookup import find_gpu
+from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.report import memory_report, verdict_report
 from app.services.results import CardFit, EstimateResult, Links, Suggestion, VerdictReport, Versions
+from app.services.slowdown import slower_by, would_run
 from app.services.switches import suggestion
+from app.speed.calibration import bundled_calibration
 
 MEMORY_MODEL_VERSION: Final = "1"
 API_PATH: Final = "/api/v1/estimate"
@@ -35,6 +39,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         verdict = verdict_report(memory, gpu, status, reason)
     else:
         memory = assessment.memory()
+    going = _going(assessment, gpu, verdict)
     link = permalink(given, _reference(given, assessment))
     return EstimateResult(
         verdict=verdict,
@@ -46,15 +51,19 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         ignored=assessment.resolved.ignored,
         parameters=memory.parameters,
         memory=memory_report(memory),
-        speed=None,
-        time=None,
-        cost=None,
+        speed=speed_report(going.speed) if going else None,
+        time=time_report(going.job) if going else None,
+        cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.run.num_gpus) if going and gpu else None,
         gpus=_cards(assessment),
-        suggestions=_suggestions(assessment, memory, verdict),
-        assumptions=memory.assumptions,
+        suggestions=_suggestions(assessment, memory, gpu, verdict, going),
+        assumptions=(*memory.assumptions, *going.speed.assumptions, *going.job.assumptions)
+        if going
+        else memory.assumptions,
         warnings=_warnings(assessment, memory),
         similar_measurements=(),
-        versions=Versions(memory_model=MEMORY_MODEL_VERSION, speed_model=None, catalogue=snapshot.version),
+        versions=Versions(
+            memory_model=MEMORY_MODEL_VERSION, speed_model=bundled_calibration().version, catalogue=snapshot.version
+        ),
         links=Links(self=f"{API_PATH}?{link}", page=f"{PAGE_PATH}?{link}"),
     )
 
@@ -72,15 +81,36 @@ def _cards(assessment: Assessment) -> tuple[CardFit, ...]:
     return tuple(card for card in cards if listing is GpuListing.ALL or card.verdict in {Verdict.FITS, Verdict.TIGHT})
 
 
+def _going(assessment: Assessment, gpu: CatalogueGpu | None, verdict: VerdictReport | None) -> Pace | None:
+    """Speed and time on the chosen card, where it holds the run."""
+    if gpu is None or verdict is None or verdict.status not in {Verdict.FITS, Verdict.TIGHT}:
+        return None
+    going = pace(assessment.model.architecture, assessment.groups, gpu)
+    return going if isinstance(going, Pace) else None
+
+
 def _suggestions(
-    assessment: Assessment, memory: MemoryEstimate, verdict: VerdictReport | None
+    assessment: Assessment,
+    memory: MemoryEstimate,
+    gpu: CatalogueGpu | None,
+    verdict: VerdictReport | None,
+    going: Pace | None,
 ) -> tuple[Suggestion, ...]:
     """Left out where nobody needs them: the chosen card holds the run and no cards are listed."""
-    if assessment.run.gpus is GpuListing.NONE and verdict is not None and verdict.status is Verdict.FITS:
+    if gpu is None or verdict is None:
+        return _savings(assessment, memory, None, None)
+    if verdict.status is Verdict.UNSUPPORTED:
+        return tuple(would_run(assessment, memory, gpu))
+    if assessment.run.gpus is GpuListing.NONE and verdict.status is Verdict.FITS:
         return ()
-    gpu = assessment.snapshot.gpu(verdict.gpu) if verdict else None
-    found = assessment.savings(gpu.device if gpu else None)
-    return tuple(suggestion(memory, item) for item in found[:MAX_SUGGESTIONS])
+    return _savings(assessment, memory, gpu, going)
+
+
+def _savings(
+    assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu | None, going: Pace | None
+) -> tuple[Suggestion, ...]:
+    found = assessment.savings(gpu.device if gpu else None)[:MAX_SUGGESTIONS]
+    return tuple(suggestion(memory, item, slower_by(assessment, item, gpu, going)) for item in found)
 
 
 def _warnings(assessment: Assessment, memory: MemoryEstimate) -> tuple[Notice, ...]:

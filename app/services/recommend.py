@@ -1,7 +1,7 @@
 """Which server to rent: every offer whose cards hold the run, in order, and what would make the others hold it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from app.catalogue.facts import CatalogueGpu, Offer, Period
@@ -13,14 +13,13 @@ from app.request import FieldError, RecommendRequest, RequestError
 from app.services.assess import Assessment
 from app.services.compare import run_of
 from app.services.lookup import find_gpu
-from app.services.market import offer_report, servers_for
+from app.services.market import offer_report
+from app.services.pace import Pace, cost_report, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
+from app.services.ranking import best, nearest_miss, pareto, ranked_options, within_limits
 from app.services.report import gib, memory_report
 from app.services.results import Decision, Reason, RecommendOption, RecommendResult, RejectedCard
 from app.services.shortfall import METHOD_WORDS, nothing_holds, rejections
-
-QUALITY_ORDER = (MethodKind.FULL, MethodKind.LORA, MethodKind.QLORA)
-"""Best expected quality first: full fine-tuning can learn what adapters can, and a 16-bit base what a 4-bit one can."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +29,8 @@ class Held:
     gpu: CatalogueGpu
     memory: MemoryEstimate
     verdict: Verdict
-    reason: str
+    going: Pace | None
+    """Speed and time, where the speed model covers the run."""
 
 
 def recommend(
@@ -50,18 +50,22 @@ def recommend(
     reasons: list[Reason] = []
     for assessment in assessments:
         held = [item for item in _held(assessment, cards) if given.allow_tight or item.verdict is Verdict.FITS]
-        options.extend(_options(assessment, held, given.limit))
+        found = [option for item in held for option in _options(assessment, item)]
+        within = [option for option in found if within_limits(option, given)]
+        options.extend(best(within, given))
         rejected.extend(rejections(assessment, cards, {item.gpu.slug for item in held}))
         if not held:
             reasons.extend(nothing_holds(assessment, cards))
-        elif not any(option.run.method is assessment.run.method for option in options):
+        elif not found:
             names = ", ".join(item.gpu.name for item in held[:3])
             text = f"{_name(assessment)} fits {names}, but no offer in {assessment.run.currency} passes your filters."
             reasons.append(Reason(code="no_offer", text=text))
-    ranked = _ranked(options, given)
+        elif not within:
+            reasons.append(nearest_miss(_name(assessment), found, given))
+    ranked = ranked_options(options, given)
     return RecommendResult(
         options=ranked,
-        pareto=_pareto(ranked),
+        pareto=pareto(ranked),
         rejected=tuple(rejected),
         decision=_decision(ranked, reasons),
         evaluations=sum(assessment.evaluations for assessment in assessments),
@@ -92,26 +96,16 @@ def _allowed(given: RecommendRequest, snapshot: Snapshot) -> tuple[CatalogueGpu,
 
 def _held(assessment: Assessment, cards: Iterable[CatalogueGpu]) -> Iterator[Held]:
     for gpu in cards:
-        memory, verdict, reason = assessment.judged(gpu)
+        memory, verdict, _ = assessment.judged(gpu)
         if verdict in {Verdict.FITS, Verdict.TIGHT}:
-            yield Held(gpu=gpu, memory=memory, verdict=verdict, reason=reason)
+            going = pace(assessment.model.architecture, assessment.groups, gpu)
+            yield Held(gpu=gpu, memory=memory, verdict=verdict, going=going if isinstance(going, Pace) else None)
 
 
-def _options(assessment: Assessment, held: Iterable[Held], limit: int) -> Iterator[RecommendOption]:
-    """The cheapest server of each card and price period, at most ``limit`` for each period."""
-    servers = [
-        (offer, item)
-        for item in held
-        for offer in servers_for(item.gpu.slug, assessment.run.num_gpus, assessment.market, assessment.snapshot)
-    ]
-    for period in Period:
-        of_period = sorted((pair for pair in servers if pair[0].period is period), key=lambda pair: _price_key(pair[0]))
-        for offer, item in of_period[:limit]:
-            yield _option(assessment, item, offer)
-
-
-def _price_key(offer: Offer) -> tuple[object, ...]:
-    return (offer.amount, offer.gpus_per_server, offer.id)
+def _options(assessment: Assessment, item: Held) -> Iterator[RecommendOption]:
+    """The cheapest server of a card for each price period."""
+    for offer in assessment.servers(item.gpu):
+        yield _option(assessment, item, offer)
 
 
 def _option(assessment: Assessment, item: Held, offer: Offer) -> RecommendOption:
@@ -126,9 +120,9 @@ def _option(assessment: Assessment, item: Held, offer: Offer) -> RecommendOption
         offer=offer_report(offer),
         verdict=item.verdict,
         memory=memory_report(item.memory),
-        speed=None,
-        time=None,
-        cost=None,
+        speed=speed_report(item.going.speed) if item.going else None,
+        time=time_report(item.going.job) if item.going else None,
+        cost=cost_report(item.going.job, offer, assessment.run.num_gpus) if item.going else None,
         quality=None,
         reasons=tuple(_reasons(assessment, item, offer)),
         trade_off=None,
@@ -149,54 +143,24 @@ def _reasons(assessment: Assessment, item: Held, offer: Offer) -> Iterator[Reaso
             code="unused_cards", text=f"The server has {offer.gpus_per_server} cards; {unused} would stand idle."
         )
     if offer.period is Period.MONTH:
-        yield Reason(code="by_the_month", text="Rented by the month: a shorter job costs the whole month.")
+        yield Reason(code="by_the_month", text=_months(item, offer, assessment.run.num_gpus))
     if offer.observed_on is None:
         yield Reason(code="undated", text="Nobody knows when this price was seen.")
     if offer.is_sample:
         yield Reason(code="sample", text="A published price point, not a live offer.")
 
 
+def _months(item: Held, offer: Offer, num_gpus: int) -> str:
+    if item.going is None:
+        return "Rented by the month: a shorter job costs the whole month."
+    cost = cost_report(item.going.job, offer, num_gpus)
+    months = "A month" if cost.periods == 1 else f"{cost.periods:f} months"
+    return f"{months} of this server costs {cost.amount} {cost.currency} and holds {cost.runs_in_periods:,} such runs."
+
+
 def _name(assessment: Assessment) -> str:
     words = METHOD_WORDS[assessment.run.method]
     return f"{words[0].upper()}{words[1:]} of {assessment.model.summary.name}"
-
-
-def _ranked(options: Iterable[RecommendOption], given: RecommendRequest) -> tuple[RecommendOption, ...]:
-    """Hourly before monthly, since the two are never ranked against each other; by price within each.
-
-    ``best_quality`` puts the better method first within its period.
-    """
-
-    def key(option: RecommendOption) -> tuple[object, ...]:
-        quality = QUALITY_ORDER.index(option.run.method) if given.optimize_for == "best_quality" else 0
-        price = option.offer.price
-        return (
-            list(Period).index(price.period),
-            quality,
-            price.amount,
-            QUALITY_ORDER.index(option.run.method),
-            option.gpu,
-        )
-
-    return tuple(replace(option, position=place) for place, option in enumerate(sorted(options, key=key), start=1))
-
-
-def _pareto(options: tuple[RecommendOption, ...]) -> tuple[int, ...]:
-    """Positions no other option of the same price period beats in both price and method."""
-
-    def beaten(option: RecommendOption) -> bool:
-        return any(
-            other.offer.price.period is option.offer.price.period
-            and other.offer.price.amount <= option.offer.price.amount
-            and QUALITY_ORDER.index(other.run.method) <= QUALITY_ORDER.index(option.run.method)
-            and (
-                other.offer.price.amount < option.offer.price.amount
-                or QUALITY_ORDER.index(other.run.method) < QUALITY_ORDER.index(option.run.method)
-            )
-            for other in options
-        )
-
-    return tuple(option.position for option in options if not beaten(option))
 
 
 def _decision(options: tuple[RecommendOption, ...], reasons: list[Reason]) -> Decision:

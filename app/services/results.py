@@ -129,13 +129,21 @@ class TimeReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostReport:
-    """What the job costs with one offer."""
+    """What the job costs with one offer: whole months where it is let by the month, the minimum term at least."""
 
     amount: Decimal
     amount_low: Decimal
     amount_high: Decimal
     currency: str
     offer: OfferReport
+    servers: int
+    periods: Decimal
+    """Hours or months paid for on each server."""
+    period_amount: Decimal
+    """What one hour or month of all the servers costs."""
+    runs_in_periods: int
+    """How many such jobs the paid time holds."""
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,10 +161,11 @@ class CardFit:
     """Largest micro-batch the card holds with everything else unchanged; 0 where not even one sequence fits."""
     min_gpus: int
     """1 where one card holds the run, else a lower bound by memory: fewer such cards cannot hold it together."""
+    speed: SpeedReport | None
     time: TimeReport | None
     cost: CostReport | None
     offer: OfferReport | None
-    """The cheapest offer of this card by the hour, or by the month where there is none by the hour."""
+    """The offer behind ``cost``; without one, the cheapest by the hour, or by the month where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,8 @@ _EIGHT_BIT_OPTIMIZER = "adamw_bnb_8bit"
 _WORTH_SAYING = 0.01
 """A change that saves less than this share of the peak is not offered."""
 _SMALL_RANK = 8
+_NOTICEABLE_PERCENT = 3
+"""Smaller differences in speed are within what a speed estimate can tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,12 +126,21 @@ def evaluate(
     return sorted(found, key=lambda item: (item.switch.changes_job, -item.saves_bytes))
 
 
-def suggestion(current: MemoryEstimate, item: Evaluated) -> Suggestion:
-    """A switch in the contract's shape."""
+def suggestion(current: MemoryEstimate, item: Evaluated, time_ratio: float | None = None) -> Suggestion:
+    """A switch in the contract's shape; ``time_ratio`` is the job's time with it over the time without."""
     before, after = gib(current.required_bytes), gib(item.estimate.required_bytes)
     return Suggestion(
         changes=item.switch.changes,
         saves_bytes=item.saves_bytes,
-        step_time_ratio=None,
-        text=f"{item.switch.words}: {before} → {after} GiB.",
+        step_time_ratio=time_ratio,
+        text=f"{item.switch.words}: {before} → {after} GiB{_slower(time_ratio)}.",
     )
+
+
+def _slower(time_ratio: float | None) -> str:
+    if time_ratio is None:
+        return ""
+    percent = round(100 * abs(time_ratio - 1))
+    if percent < _NOTICEABLE_PERCENT:
+        return ", about as fast"
+    return f", about {percent} % {'slower' if time_ratio > 1 else 'faster'}"

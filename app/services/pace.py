@@ -1,0 +1,79 @@
+"""How fast a run goes on a card, how long its job takes and what that costs: the models' results in response shapes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.catalogue.facts import CatalogueGpu, Offer
+from app.memory.architecture import Architecture
+from app.request import Groups
+from app.services.market import offer_report
+from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
+from app.speed.cost import JobSeconds, run_cost
+from app.speed.estimate import SpeedEstimate, Unsupported, estimate_speed
+from app.speed.job import JobTime, job_time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """Speed and time of a run on one card."""
+
+    speed: SpeedEstimate
+    job: JobTime
+
+
+def pace(architecture: Architecture, groups: Groups, gpu: CatalogueGpu) -> Pace | Unsupported:
+    """Speed and time on a card, or why there are none."""
+    speed = estimate_speed(architecture, groups.method, groups.precision, groups.batch, groups.cluster, gpu.device)
+    if isinstance(speed, Unsupported):
+        return speed
+    return Pace(speed=speed, job=job_time(speed, groups.dataset, groups.batch, groups.cluster))
+
+
+def speed_report(speed: SpeedEstimate) -> SpeedReport:
+    """A speed in the contract's shape."""
+    return SpeedReport(
+        tokens_per_second=speed.tokens_per_second,
+        tokens_per_second_low=speed.tokens_per_second_low,
+        tokens_per_second_high=speed.tokens_per_second_high,
+        coverage=speed.coverage,
+        step_seconds=speed.step_seconds,
+        mfu=speed.mfu,
+        hfu=speed.hfu,
+        bound_by=speed.bound_by,
+        breakdown=tuple(SpeedPart(name=name, seconds=seconds) for name, seconds in speed.breakdown),
+    )
+
+
+def time_report(job: JobTime) -> TimeReport:
+    """A job's time in the contract's shape."""
+    return TimeReport(
+        total_tokens=job.total_tokens,
+        optimizer_steps=job.optimizer_steps,
+        total_seconds=job.total_seconds,
+        total_seconds_low=job.total_seconds_low,
+        total_seconds_high=job.total_seconds_high,
+    )
+
+
+def cost_report(job: JobTime, offer: Offer, num_gpus: int) -> CostReport:
+    """What the job costs with one offer, in the offer's currency."""
+    seconds = JobSeconds(expected=job.total_seconds, low=job.total_seconds_low, high=job.total_seconds_high)
+    cost = run_cost(seconds, offer, num_gpus)
+    return CostReport(
+        amount=cost.amount,
+        amount_low=cost.amount_low,
+        amount_high=cost.amount_high,
+        currency=cost.currency,
+        offer=offer_report(offer),
+        servers=cost.servers,
+        periods=cost.periods,
+        period_amount=cost.period_amount,
+        runs_in_periods=cost.runs_in_periods,
+        notes=cost.notes,
+    )
+
+
+def cheapest_cost(job: JobTime, offers: Iterable[Offer], num_gpus: int) -> CostReport | None:
+    """The offer that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
+    reports = (cost_report(job, offer, num_gpus) for offer in offers)
+    return min(reports, key=lambda report: report.amount, default=None)
