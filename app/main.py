@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import errors, health, lists, runs
+from app.api import docs, errors, health, lists, runs
 from app.api.openapi import PROBLEM_SCHEMA
 from app.api.state import AppState, ConfigStore
 from app.catalogue.configs import StoredConfigs
@@ -119,6 +119,7 @@ def _include(app: FastAPI) -> None:
         api.include_router(router)
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)
+    app.include_router(docs.router)
     app.include_router(pages.router)
 
 

@@ -74,7 +74,7 @@ class RecommendRequest(Run):
     ] = ()
     max_gpus: Annotated[
         int,
-        Field(ge=1, le=16_384, description="Most GPUs an option may have."),
+        Field(ge=1, le=16_384, description="Most GPUs the run may have; num_gpus says how many it has."),
         About(label="Most GPUs", theme=Theme.CLUSTER),
     ] = 1
     allow_tight: Annotated[

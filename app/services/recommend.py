@@ -40,6 +40,10 @@ def recommend(
 
     Raises :class:`app.request.RequestError` for an unknown model or card, or contradicting fields.
     """
+    if "max_gpus" in given.model_fields_set and given.num_gpus > given.max_gpus:
+        raise RequestError(
+            FieldError(field="num_gpus", message="is more than max_gpus.", allowed=f"at most {given.max_gpus:,}")
+        )
     cards = _allowed(given, snapshot)
     assessments = [
         Assessment.of(run_of(given, {"method": method} if method else {}), snapshot, today, policy)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.request import FIELDS
+
 API = "/api/v1"
 
 
@@ -100,3 +102,15 @@ def test_alive_and_ready(client: TestClient) -> None:
     ready = client.get("/readyz").json()
     assert ready["status"] == "ready"
     assert ready["gpus"] == 97
+
+
+def test_the_reference_page_shows_every_address_and_field(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    document = client.get("/openapi.json").json()
+    for path in document["paths"]:
+        assert path in page.text
+    for name in FIELDS:
+        assert f"<code>{name}</code>" in page.text
+    assert "http://testserver/api/v1/estimate" in page.text
+    assert "<script" not in page.text

@@ -1,5 +1,6 @@
 """Speed, time and cost in answers: from one model, in one currency, consistent with each other."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -100,13 +101,13 @@ def test_each_objective_puts_its_best_first_within_a_period(client: TestClient, 
     options = asked(client, "/recommend", model="llama-3.2-1b", limit=20, optimize_for=objective)["options"]
     hourly = [option for option in options if option["offer"]["price"]["period"] == "hour"]
     quality = {"full": 0, "lora": 1, "qlora": 2}
-    measure = {
+    measures: dict[str, Callable[[dict[str, Any]], Any]] = {
         "cheapest": lambda option: Decimal(option["offer"]["price"]["amount"]),
         "fastest": lambda option: option["time"]["total_seconds"],
         "balanced": lambda option: option["time"]["total_seconds"] * float(option["cost"]["amount"]),
         "best_quality": lambda option: quality[option["run"]["method"]],
-    }[objective]
-    values = [measure(option) for option in hourly]
+    }
+    values = [measures[objective](option) for option in hourly]
     assert len(values) > 5
     assert values == sorted(values)
 
