@@ -1,13 +1,14 @@
 """What many tests share: a fixed day, settings that read nothing from the machine, and real databases."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 
 from app.catalogue.database import Database
 from app.catalogue.loading import load_bundled
@@ -65,44 +66,100 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         yield server
 
 
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """The address of an empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def postgres_templates(postgres_server: PostgresServer) -> None:
+    """Databases to copy: migrated and empty, and with the bundled catalogue."""
+    for name in ("empty", "bundled"):
+        _postgres_do(postgres_server, f"CREATE DATABASE {name}")
+        _prepare(postgres_server.url(name), bundled=name == "bundled")
+
+
+@pytest.fixture(scope="session")
+def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """As above, as files."""
+    directory = tmp_path_factory.mktemp("templates")
+    for name in ("empty", "bundled"):
+        _prepare(f"sqlite:///{directory / name}", bundled=name == "bundled")
+    return {name: directory / name for name in ("empty", "bundled")}
+
+
+def _prepare(url: str, *, bundled: bool) -> None:
+    database = Database(url)
+    migrate(database)
+    if bundled:
+        load_bundled(database)
+    if database.is_sqlite:
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql("BEGIN")
+    database.close()
+
+
+def _postgres_do(server: PostgresServer, statement: str) -> None:
+    engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+
+
+_BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+def _copied(kind: str, template: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        templates: dict[str, Path] = request.getfixturevalue("sqlite_templates")
+        shutil.copy(templates[template], directory / "catalogue.db")
+        yield f"sqlite:///{directory / 'catalogue.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    request.getfixturevalue("postgres_templates")
     name = f"test_{uuid.uuid4().hex}"
-    admin = create_engine(postgres_server.url("postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield postgres_server.url(name)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    _postgres_do(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url(name)
+    _postgres_do(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, once of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'catalogue.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+@pytest.fixture(params=_BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated, empty database, once of each kind."""
+    yield from _copied(request.param, "empty", request, tmp_path)
+
+
+@pytest.fixture(params=_BOTH)
+def catalogue_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with the bundled catalogue, once of each kind."""
+    yield from _copied(request.param, "bundled", request, tmp_path)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A migrated, empty database, once of each kind."""
     opened = Database(database_url)
-    migrate(opened)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def catalogue_database(database: Database) -> Database:
+def catalogue_database(catalogue_database_url: str) -> Iterator[Database]:
     """A database with the bundled catalogue, once of each kind."""
-    load_bundled(database)
-    return database
+    opened = Database(catalogue_database_url)
+    yield opened
+    opened.close()
 
 
-def is_postgres(database_url: str) -> bool:
-    """Which kind an address is of."""
-    return make_url(database_url).get_backend_name() == "postgresql"
+@pytest.fixture
+def postgres_catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A PostgreSQL database with the bundled catalogue."""
+    for url in _copied("postgresql", "bundled", request, tmp_path):
+        opened = Database(url)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def sqlite_catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An SQLite file with the bundled catalogue."""
+    for url in _copied("sqlite", "bundled", request, tmp_path):
+        opened = Database(url)
+        yield opened
+        opened.close()
