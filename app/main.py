@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
 from app.api import docs, errors, health, lists, runs
+from app.api.error_page import error_page
 from app.api.openapi import PROBLEM_SCHEMA
 from app.api.state import AppState, ConfigStore
 from app.catalogue.configs import StoredConfigs
@@ -78,7 +79,7 @@ def create_app(
     )
     app.state.parts = parts
     _include(app)
-    errors.install(app)
+    errors.install(app, error_page)
     _surround(app, settings)
     _describe(app)
     return app

@@ -80,3 +80,17 @@ def test_every_answer_carries_its_id_and_safe_headers(client: TestClient) -> Non
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     odd = client.get("/healthz", headers={"x-request-id": "a b<script>"})
     assert odd.headers["x-request-id"] != "a b<script>"
+
+
+def test_a_person_gets_a_page_and_a_program_a_document(client: TestClient) -> None:
+    page = client.get("/no-such-page", headers={"accept": "text/html,application/xhtml+xml"})
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Go to the calculator" in page.text
+    assert_problem(client.get("/no-such-page", headers={"accept": "application/json"}), 404)
+    assert_problem(client.get("/api/v1/nothing", headers={"accept": "text/html"}), 404)
+
+
+def test_an_address_on_an_error_page_is_escaped(client: TestClient) -> None:
+    page = client.get("/%3Cscript%3Ealert(1)%3C/script%3E", headers={"accept": "text/html"})
+    assert "<script>alert" not in page.text
