@@ -124,7 +124,12 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         source="transformers/optimization.py, Adafactor.step: grad.float(), p.float(), update and its negation",
     ),
     "sgd": Optimizer(title="SGD", state=no_state, source="torch/optim/sgd.py, momentum=0"),
-    "adagrad": Optimizer(title="Adagrad", state=same_width(1), step_copies_of_all=1, source="torch/optim/adagrad.py"),
+    "adagrad": Optimizer(
+        title="Adagrad",
+        state=same_width(1),
+        step_copies_of_all=2,
+        source="torch/optim/adagrad.py, _multi_tensor_adagrad: std and numerator for all tensors at once",
+    ),
     "rmsprop": Optimizer(title="RMSprop", state=same_width(1), step_copies_of_all=1, source="torch/optim/rmsprop.py"),
     "lion_32bit": Optimizer(title="Lion, 32-bit", state=float32(1), source="bitsandbytes/optim/lion.py"),
     "lion_8bit": Optimizer(title="Lion, 8-bit", state=eight_bit(1), source="bitsandbytes/optim/lion.py"),

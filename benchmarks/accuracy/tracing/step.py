@@ -95,6 +95,7 @@ class _Step:
             self.trainable,
             embedding_state_32bit=self.request["embedding_state_32bit"],
         )
+        self._track_state(optimizer)
         with self._phase_markers(), tracker, observed_by(tracker):
             self._warm_up(optimizer)
             tracker.step = MEASURED_STEP
@@ -125,6 +126,13 @@ class _Step:
                     self.tracker.track(tensor, Category.QUANTISATION_STATE, "quantisation state")
         for buffer in self.model.buffers():
             self.tracker.track(buffer, Category.BUFFERS, "buffer")
+
+    def _track_state(self, optimizer: Any) -> None:
+        """What an optimizer makes when it is constructed, as Adagrad does with its sums."""
+        for state in optimizer.state.values():
+            for tensor in state.values():
+                if isinstance(tensor, torch.Tensor):
+                    self.tracker.track(tensor, Category.OPTIMIZER_STATE, "optimizer state")
 
     @contextlib.contextmanager
     def _phase_markers(self) -> Iterator[None]:
