@@ -17,13 +17,13 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
+from app.memory.parallelism import default_strategy
 from app.speed.calibration import COVERAGE, Calibration, Efficiency, bundled_calibration
 from app.speed.communication import (
     DEFAULT_NETWORK_GBIT_PER_SECOND,
     data_parallel_degree,
     exchange_seconds,
     exposed_seconds,
-    optimizer_shards,
 )
 from app.speed.step import Part, PartName, StepWork, step_work
 from app.speed.work import KernelStack
@@ -105,6 +105,8 @@ def estimate_speed(
     """
     values = calibration or bundled_calibration()
     kernels = stack or kernel_stack(batch)
+    if cluster.strategy is Strategy.AUTO:
+        cluster = replace(cluster, strategy=default_strategy(cluster, method))
     obstacle = _obstacle(method, precision, batch, cluster, device)
     if obstacle is not None:
         return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, values)
@@ -116,7 +118,7 @@ def estimate_speed(
         kernels,
         device,
         values.dequantisation_bandwidth_fraction,
-        optimizer_shards(cluster),
+        cluster,
     )
     if work is None:
         return Unsupported(reason=f"No dense rate with float32 accumulation is published for {device.name}.")

@@ -6,7 +6,16 @@ from functools import lru_cache
 from typing import Final
 
 from app.memory.architecture import Architecture
-from app.memory.inputs import Batch, Checkpointing, LossKernel, Method, PrecisionPolicy, QuantizationFormat
+from app.memory.inputs import (
+    Batch,
+    Checkpointing,
+    LossKernel,
+    Method,
+    PrecisionPolicy,
+    QuantizationFormat,
+    Strategy,
+)
+from app.memory.parallelism import TRAITS
 from app.memory.policy import AttentionPath, Policy, make_policy
 from app.memory.states import States, model_states
 from app.speed.communication import Exchange
@@ -43,6 +52,7 @@ LOGIT_BYTES: Final[Mapping[LossKernel, int]] = {
 }
 
 HALF_BYTES: Final = 2
+FLOAT32_BYTES: Final = 4
 CAST_BYTES: Final = 6
 """float32 read, bfloat16 written: autocast's copy of a trained weight."""
 ACCUMULATE_ACCESSES: Final = 3
@@ -88,10 +98,16 @@ class RunShape:
 
 @lru_cache(maxsize=8192)
 def run_shape(
-    architecture: Architecture, method: Method, precision: PrecisionPolicy, batch: Batch, stack: KernelStack
+    architecture: Architecture,
+    method: Method,
+    precision: PrecisionPolicy,
+    batch: Batch,
+    stack: KernelStack,
+    strategy: Strategy = Strategy.SINGLE,
 ) -> RunShape:
-    """The shape of a run's step; see :class:`RunShape`."""
-    policy = make_policy(method, precision, batch)
+    """The shape of a run's step; see :class:`RunShape`. ``strategy`` decides where trained weights are cast, and is not
+    ``auto``."""
+    policy = make_policy(method, precision, batch, TRAITS[strategy])
     work = architecture_work(architecture, stack)
     states = model_states(architecture, method, policy)
     adapters = adapter_work(architecture, policy, method.adapter.rank, stack) if method.adapter else AdapterWork()
@@ -99,7 +115,8 @@ def run_shape(
     repeated = RECOMPUTED_SHARE[batch.gradient_checkpointing]
     whole = 1 if policy.trains_base else 0
     passes = 2 + whole
-    weight_bytes = 4 if precision is PrecisionPolicy.FP32 else HALF_BYTES
+    gradient_bytes = _gradient_bytes(states, policy)
+    weight_bytes = FLOAT32_BYTES if precision is PrecisionPolicy.FP32 else HALF_BYTES
 
     base = 2.0 * work.active_elements * tokens
     added = 2.0 * adapters.elements * tokens
@@ -119,9 +136,10 @@ def run_shape(
         model_head_flops=head * head_passes,
         head_bytes=float(LOGIT_BYTES[batch.loss_kernel]) * work.vocab_size * tokens,
         dequantised_bytes=_dequantised_bytes(work, method) * (2 + repeated),
-        cast_bytes=_cast_bytes(states, policy, batch, repeated),
+        cast_bytes=_cast_bytes(states, policy, repeated)
+        + (ACCUMULATE_ACCESSES * gradient_bytes if policy.accumulating else 0),
         optimizer_bytes=optimizer_bytes(
-            method.optimizer, states.counts.trainable, states.gradients, method.max_grad_norm
+            method.optimizer, states.counts.trainable, gradient_bytes, method.max_grad_norm
         ),
         launches=_launches(work, adapters, method, repeated),
         exchange=Exchange(
@@ -130,7 +148,7 @@ def run_shape(
                 if method.quantization
                 else architecture.total_parameters * weight_bytes
             ),
-            gradient_bytes=float(states.gradients),
+            gradient_bytes=float(gradient_bytes),
         ),
     )
 
@@ -182,14 +200,20 @@ def _dequantised_bytes(work: ArchitectureWork, method: Method) -> float:
     return work.quantised_elements * (stored + HALF_BYTES)
 
 
-def _cast_bytes(states: States, policy: Policy, batch: Batch, repeated: float) -> float:
-    """Autocast's copies of trained weights and their gradients' way back, and gradients summed over micro-steps."""
-    total = 0.0
-    if policy.trains_base and policy.autocast:
-        total += CAST_BYTES * states.counts.trainable * (2 + repeated)
-    if batch.gradient_accumulation_steps > 1:
-        total += ACCUMULATE_ACCESSES * states.gradients
-    return total
+def _gradient_bytes(states: States, policy: Policy) -> int:
+    """Of all gradients, as wide as what the optimizer updates, which for DeepSpeed are float32 masters."""
+    width = policy.adapter_width if policy.has_adapter else policy.resident_width
+    return states.counts.trainable * (FLOAT32_BYTES if policy.masters else width)
+
+
+def _cast_bytes(states: States, policy: Policy, repeated: float) -> float:
+    """Autocast's copies of trained weights and their gradients' way back.
+
+    Sharded weights are cast shard by shard, which is next to nothing.
+    """
+    if policy.trains_base and policy.autocast and policy.base_width > HALF_BYTES:
+        return CAST_BYTES * states.counts.trainable * (2 + repeated)
+    return 0.0
 
 
 def _launches(work: ArchitectureWork, adapters: AdapterWork, method: Method, repeated: float) -> int:

@@ -12,12 +12,13 @@ from typing import Final
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
-from app.memory.inputs import AttentionImplementation, Batch, Method, PrecisionPolicy
-from app.speed.communication import Exchange
+from app.memory.inputs import AttentionImplementation, Batch, Cluster, Method, PrecisionPolicy, Strategy
+from app.speed.communication import Exchange, optimizer_shards
 from app.speed.shape import RunShape, run_shape
 from app.speed.work import KernelStack
 
 TERA: Final = 1e12
+ONE_GPU: Final = Cluster(strategy=Strategy.SINGLE)
 
 ATTENTION_RELATIVE_RATE: Final[Mapping[str, float]] = {
     # FlashAttention-2 (arXiv:2307.08691): up to 230 TFLOP/s forward and 196 backward of an A100's 312, where a large
@@ -80,13 +81,14 @@ def step_work(
     stack: KernelStack,
     device: Device,
     dequantisation_bandwidth_fraction: float,
-    optimizer_shards: int = 1,
+    cluster: Cluster = ONE_GPU,
 ) -> StepWork | None:
-    """The parts of one optimizer step on ``device``; None where the card has no published rate for the precision."""
+    """The parts of one optimizer step on ``device``; None where the card has no published rate for the precision.
+    The cluster's strategy is not ``auto``."""
     rate = dense_rate(device, precision)
     if rate is None:
         return None
-    shape = run_shape(architecture, method, precision, batch, stack)
+    shape = run_shape(architecture, method, precision, batch, stack, cluster.strategy)
     bandwidth = device.memory_bandwidth_bytes_per_second
     times = batch.gradient_accumulation_steps
     flash = device.supports_flash_attention_2 or batch.attention is not AttentionImplementation.SDPA
@@ -104,7 +106,7 @@ def step_work(
         parts.append(Part(PartName.DEQUANTISATION, times * seconds, False))
     if shape.cast_bytes:
         parts.append(Part(PartName.WEIGHT_CASTS, times * shape.cast_bytes / bandwidth, False))
-    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards / bandwidth, False))
+    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth, False))
     return StepWork(
         parts=tuple(parts),
         roofline_seconds=sum(part.seconds for part in parts),

@@ -10,7 +10,7 @@ from typing import Final
 from app.memory.inputs import Precision
 from app.speed.calibration import COVERAGE, Calibration
 from app.speed.estimate import SpeedEstimate, estimate_speed
-from benchmarks.speed.fitting import NORMAL_DEVIATIONS, Fit, fit
+from benchmarks.speed.fitting import NORMAL_DEVIATIONS, fit
 from benchmarks.speed.rows import MeasuredRun
 
 Cell = tuple[str, str, str]
@@ -23,9 +23,9 @@ OUTLYING_REASONS: Final[Mapping[str, str]] = {
         "in every micro-step (src/trainer/trainer.py), neither of which a request can ask for"
     ),
     "QwenLM/Qwen full": (
-        "a full micro-step of Qwen-1.8B takes 0.26 to 0.29 s for 256 tokens as for 2,048, four times what its own QLoRA "
-        "run needs to launch its kernels; from 4,096 tokens on the model is within a quarter. Its script runs under "
-        "DeepSpeed, whose hooks on every parameter are not modelled"
+        "a full micro-step of Qwen-1.8B takes 0.26 to 0.29 s for 256 tokens as for 2,048, four times what its own "
+        "QLoRA run needs to launch its kernels; from 4,096 tokens on the model is within a quarter. Its script runs "
+        "under DeepSpeed, whose hooks on every parameter are not modelled"
     ),
 }
 """Why a source that the calibration finds outlying, or one method of a source, is so: read in its own code and rows."""
@@ -130,11 +130,6 @@ def sources_of(runs: Sequence[MeasuredRun]) -> list[str]:
 def _without(source: str, runs: Sequence[MeasuredRun], width: float) -> list[Prediction]:
     calibration = fit([run for run in runs if run.source != source], width).calibration
     return [predict(run, calibration) for run in runs if run.source == source]
-
-
-def calibrate(runs: Sequence[MeasuredRun]) -> Fit:
-    """The calibration on all runs, its interval as wide as leaving a source out each time says it must be."""
-    return fit(runs, deviations_for_coverage(leave_one_source_out(runs)))
 
 
 def deviations_for_coverage(predictions: Sequence[Prediction]) -> float:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from app.memory.inputs import MethodKind
 from app.speed.calibration import COVERAGE, Calibration, calibration_from
-from app.speed.communication import HIDDEN_SHARE, exchange_seconds, optimizer_shards
+from app.speed.communication import HIDDEN_SHARE, exchange_seconds
 from app.speed.step import StepWork, step_work
 from app.speed.work import KernelStack
 from benchmarks.speed.mixed_model import (
@@ -54,9 +54,8 @@ class Fit:
 
 def work_of(run: MeasuredRun, dequantisation_fraction: float) -> StepWork:
     """The run's step on its card."""
-    shards = optimizer_shards(run.cluster)
     work = step_work(
-        run.architecture, run.method, run.policy, run.batch, run.stack, run.device, dequantisation_fraction, shards
+        run.architecture, run.method, run.policy, run.batch, run.stack, run.device, dequantisation_fraction, run.cluster
     )
     assert work is not None
     return work

@@ -5,31 +5,27 @@ and what a prediction costs in time.
 """
 
 import argparse
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from math import log
 from statistics import median
 
 from app.speed.calibration import COVERAGE
 from benchmarks.speed.article import print_article
 from benchmarks.speed.evaluation import (
-    OUTLYING_REASONS,
     CellResult,
-    SourceVote,
     cell_error,
-    cell_ratio,
     cells,
     leave_one_source_out,
 )
 from benchmarks.speed.fitting import fit
 from benchmarks.speed.pairs import Pair, pairs
+from benchmarks.speed.report import FACTOR, coverage, grouped, reasons, summary
 from benchmarks.speed.rows import ExcludedRun, read_rows
 from benchmarks.speed.sweeps import print_sweeps
 from benchmarks.speed.timing import print_timing
 
 WANTED_ERROR = 0.15
 WANTED_WITHIN = 0.9
-FACTOR = 1.5
 
 
 def main() -> None:
@@ -73,53 +69,30 @@ def print_cells(results: Sequence[CellResult]) -> None:
 def print_summary(results: Sequence[CellResult]) -> None:
     """The figures that the model is held to."""
     print("\n# Cells that two or more sources cover")
-    _summary("all sources", [result.votes for result in results])
-    _summary("without outlying sources", [result.typical() for result in results])
+    for title, votes in (
+        ("all sources", [result.votes for result in results]),
+        ("without outlying sources", [result.typical() for result in results]),
+    ):
+        value = summary(votes)
+        met = value.median_error <= WANTED_ERROR and value.cells_within_factor >= WANTED_WITHIN
+        print(
+            f"{title}: {value.cells} cells, median error {value.median_error:.1%} (wanted ≤ {WANTED_ERROR:.0%}), "
+            f"within a factor {FACTOR}: {value.cells_within_factor:.0%} of cells (wanted {WANTED_WITHIN:.0%}), "
+            f"{value.votes_within_factor:.0%} of {value.votes} votes: {'met' if met else 'not met'}"
+        )
+    every = [vote for result in results for vote in result.votes]
+    typical = [vote for result in results for vote in result.typical()]
     print(f"\n# Coverage of the {COVERAGE:.0%} interval, every source counting the same")
-    _coverage("all sources", [vote for result in results for vote in result.votes])
-    _coverage("without outlying sources", [vote for result in results for vote in result.typical()])
-    print("\n# Outlying sources")
-    for source in sorted({vote.source for result in results for vote in result.votes if vote.outlying}):
-        print(f"{source}: {OUTLYING_REASONS.get(source, 'no reason known')}.")
-    for result in results:
-        for vote in result.votes:
-            if not vote.outlying and not vote.within_half:
-                reason = OUTLYING_REASONS.get(f"{vote.source} {result.cell[2]}", "no reason known")
-                print(f"{vote.source}, {' / '.join(result.cell)}: {reason}.")
-
-
-def _summary(title: str, votes_of_cells: Sequence[tuple[SourceVote, ...]]) -> None:
-    shared = [votes for votes in votes_of_cells if len(votes) >= 2]
-    errors = [cell_error(votes) for votes in shared]
-    near = sum(abs(log(cell_ratio(votes))) <= log(FACTOR) for votes in shared) / len(shared)
-    votes = [vote for cell in shared for vote in cell]
-    near_votes = sum(vote.within_half for vote in votes) / len(votes)
-    verdict = "met" if median(errors) <= WANTED_ERROR and near >= WANTED_WITHIN else "not met"
-    print(
-        f"{title}: {len(shared)} cells, median absolute error {median(errors):.1%} (wanted ≤ {WANTED_ERROR:.0%}), "
-        f"cells within a factor {FACTOR}: {near:.0%} (wanted {WANTED_WITHIN:.0%}), "
-        f"single votes within it: {near_votes:.0%} of {len(votes)}: {verdict}"
-    )
-
-
-def _coverage(title: str, votes: Sequence[SourceVote]) -> None:
-    by_source: dict[str, list[SourceVote]] = defaultdict(list)
-    for vote in votes:
-        by_source[vote.source].append(vote)
-    shares = [
-        sum(vote.covered * vote.runs for vote in own) / sum(vote.runs for vote in own) for own in by_source.values()
-    ]
-    print(f"{title}: {sum(shares) / len(shares):.0%} of runs, {len(shares)} sources")
+    print(f"all sources {coverage(every):.0%}, without outlying sources {coverage(typical):.0%}")
+    print("\n# Outlying")
+    for name, reason in reasons(results).items():
+        print(f"{name}: {reason}.")
 
 
 def print_pairs(found: Sequence[Pair], *, every: bool) -> None:
     """Predicted against measured ratio, summed up by source and change, and one by one if asked."""
     print("\n# Pairs that differ in one thing: second ÷ first tokens per second")
-    groups: dict[tuple[str, str, str, str], list[Pair]] = defaultdict(list)
-    for pair in found:
-        change = pair.change if pair.differs in {"method", "checkpointing"} else "larger"
-        groups[pair.differs, change, pair.first.source, pair.first.gpu].append(pair)
-    for (differs, change, source, gpu), own in groups.items():
+    for (differs, change, source, gpu), own in grouped(found).items():
         measured, predicted = median(pair.measured for pair in own), median(pair.predicted for pair in own)
         error = median(abs(pair.error) for pair in own)
         print(
