@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Request
-from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.api.body import read_json
 from app.api.examples import COMPARE_EXAMPLES, ESTIMATE_EXAMPLES, RECOMMEND_EXAMPLES, named
 from app.api.openapi import body_schema, json_body, problems, query_parameters
+from app.api.serialise import Serialiser
 from app.api.state import AppState, state_of
 from app.request import (
     CompareRequest,
@@ -59,14 +59,14 @@ class BatchResult:
     results: tuple[BatchEntry, ...]
 
 
-_ESTIMATE: Final = TypeAdapter(EstimateResult)
-_COMPARE: Final = TypeAdapter(CompareResult)
-_RECOMMEND: Final = TypeAdapter(RecommendResult)
-_BATCH: Final = TypeAdapter(BatchResult)
+_ESTIMATE: Final = Serialiser[EstimateResult](EstimateResult)
+_COMPARE: Final = Serialiser[CompareResult](CompareResult)
+_RECOMMEND: Final = Serialiser[RecommendResult](RecommendResult)
+_BATCH: Final = Serialiser[BatchResult](BatchResult)
 
 
-def _answered(adapter: TypeAdapter[Result], result: Result) -> Response:
-    return Response(adapter.dump_json(result), media_type=JSON)
+def _answered(serialise: Serialiser[Result], result: Result) -> Response:
+    return Response(serialise(result), media_type=JSON)
 
 
 def _body(model: type[Run], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -92,18 +92,6 @@ def _estimated(state: AppState, run: Run) -> EstimateResult:
     return result
 
 
-@router.get(
-    "/estimate",
-    responses={200: {"model": EstimateResult}, **GET_PROBLEMS},
-    openapi_extra=_query(Run, ESTIMATE_EXAMPLES),
-    summary="What one run takes",
-    response_model=None,
-)
-async def get_estimate(request: Request) -> Response:
-    """The same as the POST, as an address that can be kept: only what was given is in it."""
-    return await _answer_run(request, parse_query(request.query_params.multi_items()))
-
-
 @router.post(
     "/estimate",
     responses={200: {"model": EstimateResult}, **POST_PROBLEMS},
@@ -114,6 +102,18 @@ async def get_estimate(request: Request) -> Response:
 async def post_estimate(request: Request) -> Response:
     """GPU memory of a fine-tuning run by phase and component, a verdict for a card, and the cards that hold it."""
     return await _answer_run(request, parse_json(await read_json(request)))
+
+
+@router.get(
+    "/estimate",
+    responses={200: {"model": EstimateResult}, **GET_PROBLEMS},
+    openapi_extra=_query(Run, ESTIMATE_EXAMPLES),
+    summary="What one run takes",
+    response_model=None,
+)
+async def get_estimate(request: Request) -> Response:
+    """The same as the POST, as an address that can be kept: only what was given is in it."""
+    return await _answer_run(request, parse_query(request.query_params.multi_items()))
 
 
 @router.post(
@@ -213,11 +213,11 @@ async def post_recommend(request: Request) -> Response:
 
 
 async def _asked(
-    request: Request, adapter: TypeAdapter[Result], given: Any, service: Callable[..., Result]
+    request: Request, serialise: Serialiser[Result], given: Any, service: Callable[..., Result]
 ) -> Response:
     """Many estimates at once are computed beside the event loop."""
     state = state_of(request)
     result = await run_in_threadpool(service, given, state.snapshot(), state.today(), state.policy)
     if given.config is not None:
         state.configs.put(config_hash(given.config), given.config)
-    return _answered(adapter, result)
+    return _answered(serialise, result)
