@@ -8,6 +8,7 @@ the fewer independent sources measured it; a class that nobody measured takes it
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from math import exp
 from pathlib import Path
@@ -21,6 +22,14 @@ COVERAGE: Final = 0.8
 _DATA: Final = Path(__file__).with_name("data") / "efficiency.json"
 
 
+class Level(StrEnum):
+    """Whose value a card takes."""
+
+    CLASS = "class"
+    SEGMENT = "segment"
+    EVERYTHING = "everything"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Efficiency:
     """The achieved fraction of the roofline of a class of cards."""
@@ -31,7 +40,8 @@ class Efficiency:
     runs: int
     sources: tuple[str, ...]
     measured: bool
-    """False where the class borrows its segment's value."""
+    """False where the class borrows its segment's value, or only an outlying source measured it."""
+    level: Level
     spread: float
     """The factor above and below the estimate that holds new runs with the stated coverage."""
 
@@ -74,9 +84,9 @@ def calibration_from(content: Mapping[str, object]) -> Calibration:
     assert isinstance(interval, Mapping)
     width = float(interval["value"])
     return Calibration(
-        classes={_class_of(name): _efficiency(value, width, measured=True) for name, value in classes.items()},
-        segments={name: _efficiency(value, width, measured=False) for name, value in segments.items()},
-        everything=_efficiency(everything, width, measured=False),
+        classes={_class_of(name): _efficiency(value, width, Level.CLASS) for name, value in classes.items()},
+        segments={name: _efficiency(value, width, Level.SEGMENT) for name, value in segments.items()},
+        everything=_efficiency(everything, width, Level.EVERYTHING),
         seconds_per_launch=float(constants["seconds_per_launch"]["value"]),
         dequantisation_bandwidth_fraction=float(constants["dequantisation_bandwidth_fraction"]["value"]),
         version=str(content["version"]),
@@ -88,7 +98,7 @@ def _class_of(name: str) -> tuple[str, str]:
     return architecture, segment
 
 
-def _efficiency(value: Mapping[str, object], width: float, *, measured: bool) -> Efficiency:
+def _efficiency(value: Mapping[str, object], width: float, level: Level) -> Efficiency:
     sources = value["sources"]
     assert isinstance(sources, list)
     deviation = float(str(value["log_deviation"]))
@@ -98,5 +108,6 @@ def _efficiency(value: Mapping[str, object], width: float, *, measured: bool) ->
         spread=exp(width * deviation),
         runs=int(str(value["runs"])),
         sources=tuple(sources),
-        measured=measured,
+        measured=level is Level.CLASS and not value.get("only_outlying", False),
+        level=level,
     )

@@ -18,7 +18,7 @@ from app.memory.inputs import (
     Strategy,
 )
 from app.memory.parallelism import default_strategy
-from app.speed.calibration import COVERAGE, Calibration, Efficiency, bundled_calibration
+from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level, bundled_calibration
 from app.speed.communication import (
     DEFAULT_NETWORK_GBIT_PER_SECOND,
     data_parallel_degree,
@@ -221,9 +221,9 @@ def _speed(
         step_seconds=seconds,
         mfu=work.model_flops * share,
         hfu=work.hardware_flops * share,
-        bound_by=_bound(work.parts, efficiency.fraction, waiting, exposed),
+        bound_by=_bound(work.parts, launches=waiting > 0, communication=exchange > computing),
         breakdown=tuple(breakdown),
-        assumptions=_assumptions(work, precision, cluster, device, efficiency),
+        assumptions=_assumptions(work, precision, cluster, device, efficiency, launches=waiting > 0),
         calibration=CalibrationNote(
             gpu_class=f"{device.architecture}, {device.segment}",
             fraction=efficiency.fraction,
@@ -234,22 +234,31 @@ def _speed(
     )
 
 
-def _bound(parts: tuple[Part, ...], fraction: float, waiting: float, exposed: float) -> Bound:
-    computing = sum(part.seconds for part in parts if part.arithmetic) / fraction
-    moving = sum(part.seconds for part in parts if not part.arithmetic) / fraction
-    candidates = {
-        Bound.ARITHMETIC: computing,
-        Bound.MEMORY_BANDWIDTH: moving,
-        Bound.KERNEL_LAUNCHES: waiting,
-        Bound.COMMUNICATION: exposed,
-    }
-    return max(candidates, key=lambda bound: candidates[bound])
+def _bound(parts: tuple[Part, ...], *, launches: bool, communication: bool) -> Bound:
+    if communication:
+        return Bound.COMMUNICATION
+    if launches:
+        return Bound.KERNEL_LAUNCHES
+    computing = sum(part.seconds for part in parts if part.arithmetic)
+    moving = sum(part.seconds for part in parts if not part.arithmetic)
+    return Bound.ARITHMETIC if computing >= moving else Bound.MEMORY_BANDWIDTH
 
 
 def _assumptions(
-    work: StepWork, precision: Precision, cluster: Cluster, device: Device, efficiency: Efficiency
+    work: StepWork,
+    precision: Precision,
+    cluster: Cluster,
+    device: Device,
+    efficiency: Efficiency,
+    *,
+    launches: bool,
 ) -> tuple[str, ...]:
     lines = [_basis(device, efficiency)]
+    if launches:
+        lines.append(
+            "The host launches kernels more slowly than the card runs them, at the pace of the one host that was "
+            "measured: a faster one, or a larger micro-batch, gives more."
+        )
     if precision.policy is PrecisionPolicy.FP32:
         lines.append("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
     if not work.skips_masked:
@@ -267,6 +276,11 @@ def _assumptions(
 
 def _basis(device: Device, efficiency: Efficiency) -> str:
     gpu_class = f"{device.architecture} {device.segment} cards"
+    if not efficiency.measured and efficiency.level is Level.CLASS:
+        return (
+            f"The only published runs on {gpu_class} are from a source that is slow on every card; what it loses there "
+            "is taken off, and the interval is wider."
+        )
     if not efficiency.measured:
         return f"Nobody's runs on {gpu_class} are known: the value is other cards', with a wider interval."
     sources = "one source" if len(efficiency.sources) == 1 else f"{len(efficiency.sources)} sources"

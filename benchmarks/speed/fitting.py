@@ -188,19 +188,21 @@ def _content(
 ) -> dict[str, Any]:
     effects, typical = solution.effects, [vote for vote in votes if vote.source not in solution.outliers]
     new_run = solution.between**2 + solution.within**2
-    classes = {}
-    for key in sorted(effects.gpu_class):
-        # An outlying source's deviation is its own, so it says little of the card.
-        certainty = len(_sources(typical, key)) / new_run + 1 / CLASS_DEVIATION**2
-        own = [vote for vote in votes if vote.gpu_class == key]
-        classes[" / ".join(key)] = _entry(effects.value(key), sqrt(1 / certainty + new_run), own)
-    segments = {}
+    segments, unmeasured = {}, {}
     for name in sorted(effects.segment):
         own = [vote for vote in votes if vote.gpu_class[1] == name]
         measured = len({vote.gpu_class for vote in typical if vote.gpu_class[1] == name})
         certainty = measured / (CLASS_DEVIATION**2 + new_run) + 1 / SEGMENT_DEVIATION**2
-        deviation = sqrt(1 / certainty + CLASS_DEVIATION**2 + new_run)
-        segments[name] = _entry(effects.everything + effects.segment[name], deviation, own)
+        unmeasured[name] = sqrt(1 / certainty + CLASS_DEVIATION**2 + new_run)
+        segments[name] = _entry(effects.everything + effects.segment[name], unmeasured[name], own)
+    classes = {}
+    for key in sorted(effects.gpu_class):
+        own = [vote for vote in votes if vote.gpu_class == key]
+        sources = len(_sources(typical, key))
+        deviation = sqrt(1 / (sources / new_run + 1 / CLASS_DEVIATION**2) + new_run)
+        # An outlying source's deviation is its own, so alone it says little of the card.
+        entry = _entry(effects.value(key), deviation if sources else unmeasured[key[1]], own)
+        classes[" / ".join(key)] = entry if sources else {**entry, "only_outlying": True}
     deviation = sqrt(SEGMENT_DEVIATION**2 + CLASS_DEVIATION**2 + new_run)
     body: dict[str, Any] = {
         "written_by": "python -m benchmarks.speed.calibrate",

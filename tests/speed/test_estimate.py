@@ -126,6 +126,7 @@ def test_what_bounds_a_step() -> None:
     assert speed("h100-sxm", batch=tiny).bound_by is Bound.KERNEL_LAUNCHES
     names = [name for name, _ in speed("h100-sxm", batch=tiny).breakdown]
     assert "kernel_launches" in names
+    assert any("launches kernels" in line for line in speed("h100-sxm", batch=tiny).assumptions)
     assert speed("rtx-3090", MethodKind.QLORA, replace(tiny, sequence_length=64)).bound_by in {
         Bound.MEMORY_BANDWIDTH,
         Bound.KERNEL_LAUNCHES,
@@ -169,6 +170,13 @@ def test_a_card_nobody_measured_has_a_wider_interval_that_says_so() -> None:
     assert "Nobody" in guessed.assumptions[0]
     spreads = [found.tokens_per_second_high / found.tokens_per_second for found in (measured, guessed)]
     assert spreads[1] > spreads[0] * 1.1
+
+
+def test_a_class_that_only_an_outlying_source_measured_says_so() -> None:
+    found = speed("rtx-pro-6000")
+    assert not found.calibration.measured
+    assert "slow on every card" in found.assumptions[0]
+    assert found.tokens_per_second_high / found.tokens_per_second > 1.5
 
 
 def test_float32_accumulation_and_dense_rates_only() -> None:
