@@ -13,6 +13,7 @@ import bitsandbytes.functional
 import bitsandbytes.nn.modules
 import peft.tuners.lora.dora
 import transformers.masking_utils
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.accuracy.tracing import attention
 from benchmarks.accuracy.tracing.fake_cuda import torch
@@ -33,7 +34,10 @@ def install() -> None:
         _library.impl(operator, _never_run)
     # Fake tensors count as "tracing", for which Transformers builds a 4-D mask; unpacked data really gets none.
     transformers.masking_utils.find_packed_sequence_indices = lambda *_, **__: None
+    # A copied fake tensor would bring a copy of its mode, and a view under two modes takes a storage of its own.
+    FakeTensorMode.__deepcopy__ = lambda mode, _: mode
     _let_dora_read_fake_weights()
+    _let_grouped_products_take_any_float()
 
 
 def _pretend_cuda_is_there() -> None:
@@ -66,6 +70,23 @@ def _let_dora_read_fake_weights() -> None:
 
     dora.dequantize_module_weight = dequantise
     dora.deepcopy = copied
+
+
+def _let_grouped_products_take_any_float() -> None:
+    """The shape function of `_grouped_mm` takes bfloat16 only; the CUDA kernel takes float32 and float16 as well.
+
+    For those it multiplies group by group straight into the output (ATen/native/GroupedMMUtils.h), at no other cost.
+    """
+    registrations = torch._meta_registrations
+    original = registrations._meta_grouped_mm_common
+
+    def common(left: Any, right: Any, *args: Any, **kwargs: Any) -> Any:
+        if left.dtype in (torch.float32, torch.float16) and right.dtype == left.dtype:
+            as_bfloat16 = original(left.to(torch.bfloat16), right.to(torch.bfloat16), *args, **kwargs)
+            return as_bfloat16.to(left.dtype)
+        return original(left, right, *args, **kwargs)
+
+    registrations._meta_grouped_mm_common = common
 
 
 @contextmanager
