@@ -95,7 +95,7 @@ class Settings(BaseSettings):
 
     # The model hub
     hub_url: str | None = "https://huggingface.co"
-    """Where ``config.json`` is fetched from by id; None fetches nothing."""
+    """Where ``config.json`` is fetched from by id; ``none`` fetches nothing."""
     hub_token: SecretStr | None = None
     hub_timeout_seconds: float = Field(8.0, gt=0, le=60)
     hub_max_bytes: int = Field(256 * 1024, ge=1_024, le=8 * 1024 * 1024)
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     @field_validator("public_url", "contact_url", "browse_url", "brand_logo_url", "hub_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
-        if value is None or value == "":
+        if value is None or value.lower() in {"", "none"}:
             return None
         parts = urlsplit(value)
         mail = parts.scheme == "mailto" and "@" in parts.path
