@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Any) -> int:
-    from benchmarks.accuracy.tracing import fake_cuda, results, step  # noqa: F401  (fake_cuda before PyTorch)
+    from benchmarks.accuracy.tracing import fake_cuda, layers, results, step  # noqa: F401  (fake_cuda before PyTorch)
 
     done = _case_ids(options.out)
     cases = [case for case in _cases(options.cases) if case.case_id not in done][: options.limit]
@@ -53,17 +53,16 @@ def _run(options: Any) -> int:
     for number, case in enumerate(cases, start=1):
         started = time.monotonic()
         try:
-            line = results.row(step.trace(case))
+            line = layers.row(layers.report(case)) if options.cases == "layers" else results.row(step.trace(case))
         except Exception as error:  # a case that cannot be traced is a finding, and must not stop the others
             failures += 1
             traceback.print_exc(limit=-4)
             print(f"{number}/{len(cases)} {case.name} {case.tag}: {error!r}"[:400], file=sys.stderr, flush=True)
             continue
         with options.out.open("a") as out:
-            out.write(json.dumps(line) + "\n")
+            out.write(json.dumps(line, ensure_ascii=False) + "\n")
         seconds = time.monotonic() - started
-        peak = line["peak_allocated_bytes"]
-        print(f"{number}/{len(cases)} {case.name} {case.tag}: {peak:,} B in {seconds:.1f} s", flush=True)
+        print(f"{number}/{len(cases)} {case.name} {case.tag} in {seconds:.1f} s", flush=True)
     return 1 if failures else 0
 
 
@@ -93,8 +92,10 @@ def _moment(trace: Any, phase: str | None) -> int:
 def _layer(options: Any) -> int:
     from benchmarks.accuracy.tracing import fake_cuda, layers  # noqa: F401  (fake_cuda before PyTorch)
 
-    for line in layers.report(_one_case(options.case)):
-        print(line)
+    found = layers.report(_one_case(options.case))
+    for tensor in found.kept:
+        print(tensor)
+    print(f"{found.bytes_per_token:g} bytes per token and layer, a mean over {found.layers} layers")
     return 0
 
 

@@ -1,54 +1,85 @@
 """What one more decoder layer keeps for backward: the difference between a model and one with twice the layers."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.accuracy.tracing import results, step
 from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.suites.shapes import deepened
-from benchmarks.accuracy.tracing.tracker import Category, Phase
+from benchmarks.accuracy.tracing.tracker import Category
 
-_KEPT = (Category.SAVED, Category.TEMPORARY, Category.WEIGHT_CASTS)
-# Bytes below this share of a byte per token are scalars and rounding.
-_NEGLIGIBLE_BYTES_PER_TOKEN = 0.01
+_KEPT = frozenset({Category.SAVED, Category.TEMPORARY, Category.WEIGHT_CASTS})
+# Below this are scalars and rounding.
+_NEGLIGIBLE_BYTES_PER_TOKEN = 0.25
 
 
-def report(case: TraceCase) -> Iterator[str]:
-    """Lines: bytes per token and layer of each kind of tensor kept at the end of forward, and their sum.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptTensor:
+    """Tensors alike that a layer keeps until its backward; counts are a mean over the pattern of layers."""
 
-    The case's own layers must be a whole pattern (one of each kind of layer, say), since the model is compared with one
-    that has them twice; the figures are then the pattern's mean.
-    """
+    bytes_per_token: float
+    count: float
+    operator: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        return f"{self.bytes_per_token:g}: {self.count:g}× {self.operator} [{shape}] {self.dtype}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerReport:
+    """What one layer keeps, and how far its backward rises above the end of the forward without checkpointing."""
+
+    case: TraceCase
+    layers: int
+    kept: tuple[KeptTensor, ...]
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Everything that one layer keeps, per token of the micro-batch."""
+        return sum(tensor.bytes_per_token for tensor in self.kept)
+
+
+def report(case: TraceCase) -> LayerReport:
+    """Trace the case and its deeper twin; the case's own layers must be a whole pattern (one of each kind of layer)."""
     config, layers = deepened(case.config)
-    shallow, deep = step.trace(case), step.trace(replace(case, config=config))
+    before, after = (_kept(step.trace(each)) for each in (case, replace(case, config=config)))
     tokens = case.request["micro_batch_size"] * case.request["sequence_length"]
-    before, after = _kept(shallow), _kept(deep)
-    total = 0.0
-    for key in sorted(after, key=lambda key: -(after[key][0] - before.get(key, (0, 0))[0])):
-        size, count = (new - old for new, old in zip(after[key], before.get(key, (0, 0)), strict=True))
-        per_token = size / layers / tokens
+    kept = []
+    for key, (size, count) in after.items():
+        known_size, known_count = before.get(key, (0, 0))
+        per_token = (size - known_size) / layers / tokens
         if per_token > _NEGLIGIBLE_BYTES_PER_TOKEN:
-            total += per_token
-            operator, shape, dtype, category = key
-            yield f"{per_token:>12.2f}  {count / layers:g}× {operator} {list(shape)} {dtype} {category}"
-    yield f"{total:>12.2f}  bytes per token and layer, {layers} layers, {tokens} tokens, sequence of {_sequence(case)}"
-    in_backward = [_backward_peak(trace) for trace in (shallow, deep)]
-    yield f"backward of the layers peaks {in_backward[0]:,} and {in_backward[1]:,} bytes above the resident tensors"
+            operator, shape, dtype = key
+            mean_count = (count - known_count) / layers
+            kept.append(
+                KeptTensor(bytes_per_token=per_token, count=mean_count, operator=operator, shape=shape, dtype=dtype)
+            )
+    kept.sort(key=lambda tensor: -tensor.bytes_per_token)
+    return LayerReport(case=case, layers=layers, kept=tuple(kept))
 
 
-def _kept(trace: step.Trace) -> dict[tuple[Any, ...], tuple[int, int]]:
-    groups = results.groups_at(trace, trace.end_of_forward_moment)
+def row(found: LayerReport) -> dict[str, Any]:
+    """One line of reference data."""
     return {
-        (group.operator, group.shape, group.dtype, str(group.category)): (group.size_bytes, group.count)
-        for group in groups
-        if group.category in _KEPT
+        "case_id": found.case.case_id,
+        "name": found.case.name,
+        "request": found.case.request,
+        "config": dict(found.case.config),
+        "layers": found.layers,
+        "bytes_per_token_per_layer": found.bytes_per_token,
+        "kept": [str(tensor) for tensor in found.kept],
+        "versions": results.versions(),
     }
 
 
-def _backward_peak(trace: step.Trace) -> int:
-    return trace.tracker.phase_peaks[step.MEASURED_STEP, Phase.BACKWARD].size_bytes - trace.resident_bytes
-
-
-def _sequence(case: TraceCase) -> int:
-    return int(case.request["sequence_length"])
+def _kept(trace: step.Trace) -> dict[tuple[str, tuple[int, ...], str], tuple[int, int]]:
+    totals: dict[tuple[str, tuple[int, ...], str], tuple[int, int]] = {}
+    for group in results.groups_at(trace, trace.end_of_forward_moment):
+        if group.category in _KEPT:
+            key = (group.operator, group.shape, group.dtype)
+            size, count = totals.get(key, (0, 0))
+            totals[key] = (size + group.size_bytes, count + group.count)
+    return totals

@@ -23,6 +23,8 @@ _CHECKED: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
     (_LLAMA, {"method": "lora", "use_dora": True, "lora_target_modules": "all-linear"}),
     (_LLAMA, {"method": "lora", "packing": False}),
     (_MIXTRAL, {"method": "full"}),
+    (_MIXTRAL, {"method": "full", "precision": "bf16-mixed"}),
+    (_MIXTRAL, {"method": "lora", "lora_target_modules": "all-linear", "gradient_checkpointing": "full"}),
     (_GPT2, {"method": "full", "gradient_checkpointing": "full"}),
 )
 

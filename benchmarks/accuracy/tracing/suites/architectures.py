@@ -11,13 +11,18 @@ from typing import Any
 from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.suites.shapes import shape
 
-_SMALL_VOCABULARY = 8192
+# Not the width of any layer, or the layer would be taken for logits.
+_SMALL_VOCABULARY = 8000
+_TINY_VOCABULARY = 1543
 _FEW_TOKENS = {"micro_batch_size": 2, "sequence_length": 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Family:
-    """How one model is traced: `layers` cut to a whole pattern, and what its code or PEFT cannot do left out."""
+    """How one model is traced: `layers` are kept, and what its code or PEFT cannot do is left out.
+
+    `pattern` is how many layers hold one of each kind, or `None` where layers cannot simply be repeated.
+    """
 
     slug: str
     layers: int | None = 4
@@ -25,9 +30,11 @@ class _Family:
     attention: str = "sdpa"
     all_linear: str | tuple[str, ...] = "all-linear"
     sequence_length: int = 1024
+    pattern: int | None = 1
 
 
 _ATTENTION_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj")
+_GATED_LINEARS = (*_ATTENTION_LINEARS, "gate_proj", "up_proj", "down_proj")
 _FAMILIES = (
     # Mixtures of experts.
     _Family(slug="mixtral-8x7b-v0.1", layers=2),
@@ -35,14 +42,14 @@ _FAMILIES = (
     _Family(slug="qwen3-30b-a3b"),
     _Family(slug="olmoe-1b-7b-0924"),
     _Family(slug="granite-3.1-1b-a400m-instruct"),
-    _Family(slug="gpt-oss-20b", attention="eager"),
+    _Family(slug="gpt-oss-20b", pattern=2, attention="eager"),
     _Family(slug="phi-3.5-moe", layers=2, all_linear=_ATTENTION_LINEARS),
     _Family(slug="ernie-4.5-21b-a3b"),
     _Family(slug="glm-4.5-air-106b-a12b", layers=3),
     _Family(slug="dots.llm1", layers=3),
     _Family(slug="minimax-m2", layers=2),
     # PEFT cannot adapt the router of Llama 4, nor that of Phi-3.5 above: a linear layer that returns two tensors.
-    _Family(slug="llama-4-scout-17b-16e", all_linear=(*_ATTENTION_LINEARS, "gate_proj", "up_proj", "down_proj")),
+    _Family(slug="llama-4-scout-17b-16e", pattern=4, all_linear=_GATED_LINEARS),
     # Latent attention.
     _Family(slug="deepseek-v2-lite", layers=3),
     _Family(slug="deepseek-v3-671b", layers=4, changes={"n_routed_experts": 32}),
@@ -50,7 +57,7 @@ _FAMILIES = (
     _Family(slug="gpt-2-124m", layers=None),
     _Family(slug="pythia-410m", layers=8),
     _Family(slug="gpt-j-6b", attention="eager"),
-    _Family(slug="gpt-neo-1.3b", layers=None, attention="eager", sequence_length=512),
+    _Family(slug="gpt-neo-1.3b", pattern=None, layers=None, attention="eager", sequence_length=512),
     _Family(slug="codegen-350m", attention="eager"),
     _Family(slug="opt-350m", layers=8),
     _Family(slug="opt-1.3b"),
@@ -64,11 +71,11 @@ _FAMILIES = (
     _Family(slug="stablelm-2-12b"),
     _Family(slug="phi-2"),
     _Family(slug="aya-23-8b"),
-    _Family(slug="command-r7b-12-2024"),
+    _Family(slug="command-r7b-12-2024", pattern=4),
     _Family(slug="command-r-104b", layers=2),
     _Family(slug="olmo-1b"),
     _Family(slug="olmo-2-1b"),
-    _Family(slug="olmo-3-7b"),
+    _Family(slug="olmo-3-7b", pattern=4),
     _Family(slug="granite-3.1-2b-instruct"),
     _Family(slug="glm-4-9b"),
     _Family(slug="glm-4-32b-0414"),
@@ -83,12 +90,12 @@ _FAMILIES = (
     _Family(slug="hunyuan-7b"),
     _Family(slug="arcee-4.5b"),
     # Hybrids, on their pure PyTorch path.
-    _Family(slug="qwen3-next-80b-a3b-instruct", changes={"num_experts": 64}),
-    _Family(slug="qwen3.5-27b"),
-    _Family(slug="qwen3.5-35b-a3b", changes={"num_experts": 64}),
-    _Family(slug="lfm2-1.2b", layers=6, changes={"full_attn_idxs": [2, 5]}),
+    _Family(slug="qwen3-next-80b-a3b-instruct", pattern=4, changes={"num_experts": 64}),
+    _Family(slug="qwen3.5-27b", pattern=4),
+    _Family(slug="qwen3.5-35b-a3b", pattern=4, changes={"num_experts": 64}),
+    _Family(slug="lfm2-1.2b", pattern=None, layers=6, changes={"full_attn_idxs": [2, 5]}),
     # PEFT refuses to adapt the projections of a Mamba block.
-    _Family(slug="nemotron-3-nano-30b-a3b", layers=None, all_linear=_ATTENTION_LINEARS,
+    _Family(slug="nemotron-3-nano-30b-a3b", pattern=None, layers=None, all_linear=_ATTENTION_LINEARS,
             changes={"hybrid_override_pattern": "MEM*E", "n_routed_experts": 32}),
 )  # fmt: skip
 
@@ -157,3 +164,20 @@ def _options() -> Iterator[TraceCase]:
         )  # fmt: skip
         for fields in options:
             yield TraceCase(config=config, fields={**_FEW_TOKENS, **fields}, name=slug, tag="options")
+
+
+def layer_cases() -> Sequence[TraceCase]:
+    """For every family one whole pattern of layers, trained and frozen under adapters, for the `layers` report."""
+    cases = []
+    for family in _FAMILIES:
+        if family.pattern is None:
+            continue
+        config = shape(family.slug, layers=family.pattern, **{**family.changes, "vocab_size": _TINY_VOCABULARY})
+        if config.get("pad_token_id") is not None:
+            config["pad_token_id"] = 0
+        if "first_k_dense_replace" in config:  # every layer has experts
+            config["first_k_dense_replace"] = 0
+        for method in ("full", "lora"):
+            fields = {"method": method, "attention": family.attention, "micro_batch_size": 1, "sequence_length": 1024}
+            cases.append(TraceCase(config=config, fields=fields, name=family.slug, tag=config["model_type"]))
+    return cases
