@@ -45,15 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Any) -> int:
-    from benchmarks.accuracy.tracing import fake_cuda, layers, results, step  # noqa: F401  (fake_cuda before PyTorch)
+    from benchmarks.accuracy.tracing import fake_cuda  # noqa: F401, I001  (before PyTorch)
+    from benchmarks.accuracy.tracing import counts, layers, results, step
 
+    rows: dict[str, Callable[[TraceCase], dict[str, Any]]] = {
+        "layers": lambda case: layers.row(layers.report(case)),
+        "parameters": counts.row,
+    }
+    row_of = rows.get(options.cases) or (lambda case: results.row(step.trace(case)))
     done = _case_ids(options.out)
     cases = [case for case in _cases(options.cases) if case.case_id not in done][: options.limit]
     failures = 0
     for number, case in enumerate(cases, start=1):
         started = time.monotonic()
         try:
-            line = layers.row(layers.report(case)) if options.cases == "layers" else results.row(step.trace(case))
+            line = row_of(case)
         except Exception as error:  # a case that cannot be traced is a finding, and must not stop the others
             failures += 1
             traceback.print_exc(limit=-4)
