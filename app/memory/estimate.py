@@ -71,7 +71,7 @@ def estimate_memory(
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
     phases = _computing_phases(moments, held, batch, rank)
-    phases += _updating_phases(states, held)
+    phases += _updating_phases(states, held, clips=method.max_grad_norm > 0)
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
     reserved = reserved_interval(allocated)
@@ -148,14 +148,16 @@ def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch,
     return phases
 
 
-def _updating_phases(states: States, held: Held) -> list[Phase]:
+def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
     """Clipping keeps a norm a tensor (``torch/nn/utils/clip_grad.py``); the update its own temporaries."""
-    norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
-    phases = []
-    for name, temporary in ((PhaseName.CLIP, norms), (PhaseName.OPTIMIZER_STEP, states.step_temporary)):
-        parts = {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary}
-        phases.append(_phase(name, parts))
-    return phases
+    temporaries = {PhaseName.OPTIMIZER_STEP: states.step_temporary}
+    if clips:
+        norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
+        temporaries = {PhaseName.CLIP: norms, **temporaries}
+    return [
+        _phase(name, {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary})
+        for name, temporary in temporaries.items()
+    ]
 
 
 def _affine_moments(
