@@ -11,7 +11,7 @@ export HOST PORT DATABASE_URL
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --quiet --disable-pip-version-check
 
-.PHONY: run install install-dev test check format accuracy bench lock clean help
+.PHONY: run install install-dev test check format accuracy bench bench-catalogue lock clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ accuracy: install-dev ## Compare the memory model with the traced cases
 
 bench: install-dev ## Measure the service and the core under load
 	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-catalogue: install-dev ## Measure imports of, and requests over, 100,000 offers
+	@$(BIN)/python -m benchmarks.catalogue
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --group build -o requirements.txt

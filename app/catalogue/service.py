@@ -4,11 +4,12 @@ One thread looks at the catalogue's version about once a second. A database that
 they keep the snapshot they have, and :attr:`CatalogueService.state` says so to ``/readyz``.
 """
 
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +18,8 @@ from app.catalogue.database import Database
 from app.catalogue.facts import CatalogueGpu, CatalogueModel, Offer, Rates
 from app.catalogue.snapshot import Snapshot
 from app.catalogue.tables import utc_now
+
+_Fact = TypeVar("_Fact", CatalogueModel, CatalogueGpu)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,8 @@ class CatalogueService:
                 loaded_at=now if swapped else self._state.loaded_at,
                 checked_at=now,
             )
+        if swapped:
+            settle()
         if swapped and self._on_change:
             self._on_change(loaded.snapshot)
         return swapped
@@ -117,6 +122,22 @@ class CatalogueService:
             self.refresh()
 
 
+def _known(read: list[_Fact], before: list[_Fact]) -> list[_Fact]:
+    """The same values, but the very objects held before where they are equal, so that what is cached for them stays."""
+    held = {fact.slug: fact for fact in before}
+    return [held[fact.slug] if held.get(fact.slug) == fact else fact for fact in read]
+
+
+def settle() -> None:
+    """Tell the garbage collector that what is loaded now stays.
+
+    Otherwise every collection walks the whole catalogue again: with 100,000 offers that made requests half as fast.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def _load(database: Database, previous: _Loaded | None) -> _Loaded:
     with database.reading() as session:
         number = repository.latest_version(session)
@@ -125,6 +146,8 @@ def _load(database: Database, previous: _Loaded | None) -> _Loaded:
         if previous is None or number < previous.number or repository.facts_changed_since(session, previous.number):
             models, gpus = repository.read_models(session), repository.read_gpus(session)
             aliases, rates = repository.read_aliases(session), repository.read_rates(session)
+            if previous is not None:
+                models, gpus = _known(models, previous.models), _known(gpus, previous.gpus)
         else:
             models, gpus, aliases, rates = previous.models, previous.gpus, previous.aliases, previous.rates
         if previous is None or number < previous.number:

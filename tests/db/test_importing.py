@@ -157,7 +157,9 @@ def test_rates_are_kept_as_history_and_used(catalogue_database: Database) -> Non
     again = import_rates(catalogue_database, content, is_json=False, actor="tester", today=TODAY)
     assert (len(first.changed), len(again.changed)) == (2, 0)
     import_rates(catalogue_database, content.replace(b"1.10", b"1.2"), is_json=False, actor="tester", today=TODAY)
+    models = service.snapshot.models
     assert service.refresh()
+    assert all(new is old for new, old in zip(service.snapshot.models, models, strict=True))
     rates = service.snapshot.rates
     assert rates.convert(Decimal(10), source="EUR", target="USD") == 12
     assert rates.convert(Decimal(8), source="GBP", target="USD") == 12

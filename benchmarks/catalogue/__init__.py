@@ -1,0 +1,1 @@
+"""How the catalogue holds up with a hundred thousand offers."""
