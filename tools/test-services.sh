@@ -8,7 +8,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 has chromium || has chromium-browser || has google-chrome || lacking="$lacking chromium"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || lacking="$lacking postgresql"
 has redis-server || lacking="$lacking redis-server"
-has nginx || [ -x /usr/sbin/nginx ] || lacking="$lacking nginx-light"
+has nginx || [ -x /usr/sbin/nginx ] || lacking="$lacking nginx"
 [ -z "$lacking" ] && exit 0
 
 install="apt-get update && apt-get install --yes --no-install-recommends$lacking"
