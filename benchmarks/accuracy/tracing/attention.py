@@ -26,9 +26,10 @@ def scaled_dot_product_attention(
         return _cpu_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
     query, key, value, attn_mask = _under_autocast(query, key, value, attn_mask)
     scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if attn_mask is None and _flash_accepts(query, key, value):
+    heads_match = query.shape[1] == key.shape[1] == value.shape[1]
+    if attn_mask is None and (heads_match or enable_gqa) and _flash_accepts(query, key, value):
         return _flash(query, key, value, dropout_p, is_causal, scale)
-    if not enable_gqa and _efficient_accepts(query, key, value):
+    if heads_match and not enable_gqa and _efficient_accepts(query, key, value):
         return _efficient(query, key, value, attn_mask, dropout_p, is_causal, scale)
     operator = torch.ops.aten._scaled_dot_product_attention_math
     return operator(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)[0]
@@ -68,7 +69,7 @@ def _flash(query: Any, key: Any, value: Any, dropout_p: float, is_causal: bool, 
 def _efficient_accepts(query: Any, key: Any, value: Any) -> bool:
     alignment = _ALIGNMENT if query.dtype in _HALF_TYPES else _ALIGNMENT // 2
     aligned = query.shape[-1] % alignment == 0 and value.shape[-1] % alignment == 0
-    return bool(aligned and query.shape[1] == key.shape[1] == value.shape[1])
+    return bool(aligned)
 
 
 def _efficient(

@@ -14,6 +14,8 @@ from benchmarks.accuracy.tracing.suites.shapes import shape
 # Not the width of any layer, or the layer would be taken for logits.
 _SMALL_VOCABULARY = 8000
 _TINY_VOCABULARY = 1543
+# Configurations whose default padding token lies far in their vocabulary.
+_PADDED_BY_DEFAULT = frozenset({"glm", "glm4", "phi3", "smollm3"})
 _FEW_TOKENS = {"micro_batch_size": 2, "sequence_length": 1024}
 
 
@@ -107,12 +109,15 @@ def architecture_cases() -> Sequence[TraceCase]:
 
 
 def _config(family: _Family, *, small_vocabulary: bool) -> dict[str, Any]:
-    changes = dict(family.changes)
-    if small_vocabulary:
-        changes["vocab_size"] = _SMALL_VOCABULARY
-        if shape(family.slug).get("pad_token_id") is not None:
-            changes["pad_token_id"] = 0
-    return shape(family.slug, layers=family.layers, **changes)
+    config = shape(family.slug, layers=family.layers, **family.changes)
+    return _with_vocabulary(config, _SMALL_VOCABULARY) if small_vocabulary else config
+
+
+def _with_vocabulary(config: dict[str, Any], size: int) -> dict[str, Any]:
+    """The configuration with another vocabulary, and the padding token inside it."""
+    if config.get("pad_token_id") is not None or config["model_type"] in _PADDED_BY_DEFAULT:
+        config["pad_token_id"] = 0
+    return {**config, "vocab_size": size}
 
 
 def _four_of(family: _Family) -> Iterator[TraceCase]:
@@ -141,9 +146,7 @@ def _windows() -> Iterator[TraceCase]:
     )
     for slug, key, attention in windows:
         for tokens in (512, 2048):
-            config = shape(slug, layers=4, vocab_size=_SMALL_VOCABULARY, **{key: 1024})
-            if config.get("pad_token_id") is not None:
-                config["pad_token_id"] = 0
+            config = _with_vocabulary(shape(slug, layers=4, **{key: 1024}), _SMALL_VOCABULARY)
             yield TraceCase(
                 config=config, name=slug, tag="window",
                 fields={"method": "lora", "attention": attention, "micro_batch_size": 1, "sequence_length": tokens},
@@ -153,7 +156,7 @@ def _windows() -> Iterator[TraceCase]:
 def _options() -> Iterator[TraceCase]:
     """Mixed precision, k-bit preparation, padding, dropout and long batches on unlike blocks."""
     for slug in ("qwen3-30b-a3b", "deepseek-v2-lite", "pythia-410m", "gpt-2-124m", "olmo-2-1b", "qwen3.5-27b"):
-        config = shape(slug, layers=4, vocab_size=_SMALL_VOCABULARY)
+        config = _with_vocabulary(shape(slug, layers=4), _SMALL_VOCABULARY)
         options: tuple[dict[str, Any], ...] = (
             {"method": "full", "precision": "bf16-mixed"},
             {"method": "full", "precision": "bf16-mixed", "gradient_checkpointing": "full"},
@@ -172,9 +175,7 @@ def layer_cases() -> Sequence[TraceCase]:
     for family in _FAMILIES:
         if family.pattern is None:
             continue
-        config = shape(family.slug, layers=family.pattern, **{**family.changes, "vocab_size": _TINY_VOCABULARY})
-        if config.get("pad_token_id") is not None:
-            config["pad_token_id"] = 0
+        config = _with_vocabulary(shape(family.slug, layers=family.pattern, **family.changes), _TINY_VOCABULARY)
         if "first_k_dense_replace" in config:  # every layer has experts
             config["first_k_dense_replace"] = 0
         for method in ("full", "lora"):
