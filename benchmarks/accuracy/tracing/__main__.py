@@ -102,6 +102,7 @@ def _layer(options: Any) -> int:
     for tensor in found.kept:
         print(tensor)
     print(f"{found.bytes_per_token:g} bytes per token and layer, a mean over {found.layers} layers")
+    print(f"{found.weight_cast_bytes:,} bytes a layer in casts of its weights")
     return 0
 
 

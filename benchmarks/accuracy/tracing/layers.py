@@ -8,7 +8,7 @@ from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.suites.shapes import deepened
 from benchmarks.accuracy.tracing.tracker import Category
 
-_KEPT = frozenset({Category.SAVED, Category.TEMPORARY, Category.WEIGHT_CASTS})
+_KEPT = frozenset({Category.SAVED, Category.TEMPORARY})
 # Below this are scalars and rounding.
 _NEGLIGIBLE_BYTES_PER_TOKEN = 0.25
 
@@ -30,11 +30,12 @@ class KeptTensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerReport:
-    """What one layer keeps, and how far its backward rises above the end of the forward without checkpointing."""
+    """What one layer keeps: tensors that grow with the tokens, and casts of its weights, which do not."""
 
     case: TraceCase
     layers: int
     kept: tuple[KeptTensor, ...]
+    weight_cast_bytes: int
 
     @property
     def bytes_per_token(self) -> float:
@@ -45,7 +46,8 @@ class LayerReport:
 def report(case: TraceCase) -> LayerReport:
     """Trace the case and its deeper twin; the case's own layers must be a whole pattern (one of each kind of layer)."""
     config, layers = deepened(case.config)
-    before, after = (_kept(step.trace(each)) for each in (case, replace(case, config=config)))
+    shallow, deep = step.trace(case), step.trace(replace(case, config=config))
+    before, after = _kept(shallow), _kept(deep)
     tokens = case.request["micro_batch_size"] * case.request["sequence_length"]
     kept = []
     for key, (size, count) in after.items():
@@ -58,7 +60,8 @@ def report(case: TraceCase) -> LayerReport:
                 KeptTensor(bytes_per_token=per_token, count=mean_count, operator=operator, shape=shape, dtype=dtype)
             )
     kept.sort(key=lambda tensor: -tensor.bytes_per_token)
-    return LayerReport(case=case, layers=layers, kept=tuple(kept))
+    casts = _weight_cast_bytes(deep) - _weight_cast_bytes(shallow)
+    return LayerReport(case=case, layers=layers, kept=tuple(kept), weight_cast_bytes=casts // layers)
 
 
 def row(found: LayerReport) -> dict[str, Any]:
@@ -70,9 +73,14 @@ def row(found: LayerReport) -> dict[str, Any]:
         "config": dict(found.case.config),
         "layers": found.layers,
         "bytes_per_token_per_layer": found.bytes_per_token,
+        "weight_cast_bytes_per_layer": found.weight_cast_bytes,
         "kept": [str(tensor) for tensor in found.kept],
         "versions": results.versions(),
     }
+
+
+def _weight_cast_bytes(trace: step.Trace) -> int:
+    return trace.tracker.bytes_by_category(trace.end_of_forward_moment).get(Category.WEIGHT_CASTS, 0)
 
 
 def _kept(trace: step.Trace) -> dict[tuple[str, tuple[int, ...], str], tuple[int, int]]:

@@ -169,16 +169,35 @@ def _options() -> Iterator[TraceCase]:
             yield TraceCase(config=config, fields={**_FEW_TOKENS, **fields}, name=slug, tag="options")
 
 
+# The dense families of the other set: slug, layers in a pattern, attention.
+_DENSE_BLOCKS = (
+    ("llama-3.2-1b", 1, "sdpa"), ("qwen2.5-0.5b", 1, "sdpa"), ("qwen3-0.6b", 1, "sdpa"), ("gemma-2b", 1, "sdpa"),
+    ("gemma-2-2b", 2, "eager"), ("gemma-3-1b", 6, "sdpa"), ("phi-3-mini-4k", 1, "sdpa"),
+)  # fmt: skip
+_DENSE_RUNS: tuple[Mapping[str, Any], ...] = (
+    {"method": "full"},
+    {"method": "full", "precision": "bf16-mixed"},
+    {"method": "lora", "precision": "bf16-mixed"},
+    {"method": "lora", "precision": "bf16-mixed", "lora_target_modules": "all-linear"},
+    {"method": "qlora", "precision": "bf16-mixed", "lora_target_modules": "all-linear"},
+    {"method": "qlora", "precision": "bf16-mixed", "lora_target_modules": "all-linear", "upcast_non_quantized": True},
+)
+_OTHER_RUNS: tuple[Mapping[str, Any], ...] = ({"method": "full"}, {"method": "lora"})
+
+
 def layer_cases() -> Sequence[TraceCase]:
     """For every family one whole pattern of layers, trained and frozen under adapters, for the `layers` report."""
-    cases = []
-    for family in _FAMILIES:
-        if family.pattern is None:
-            continue
-        config = _with_vocabulary(shape(family.slug, layers=family.pattern, **family.changes), _TINY_VOCABULARY)
-        if "first_k_dense_replace" in config:  # every layer has experts
-            config["first_k_dense_replace"] = 0
-        for method in ("full", "lora"):
-            fields = {"method": method, "attention": family.attention, "micro_batch_size": 1, "sequence_length": 1024}
-            cases.append(TraceCase(config=config, fields=fields, name=family.slug, tag=config["model_type"]))
-    return cases
+    dense = (_Family(slug=slug, pattern=layers, attention=attention) for slug, layers, attention in _DENSE_BLOCKS)
+    cases = [case for family in dense for case in _pattern_of(family, _DENSE_RUNS)]
+    return [*cases, *(case for family in _FAMILIES for case in _pattern_of(family, _OTHER_RUNS))]
+
+
+def _pattern_of(family: _Family, runs: Sequence[Mapping[str, Any]]) -> Iterator[TraceCase]:
+    if family.pattern is None:
+        return
+    config = _with_vocabulary(shape(family.slug, layers=family.pattern, **family.changes), _TINY_VOCABULARY)
+    if "first_k_dense_replace" in config:  # every layer has experts
+        config["first_k_dense_replace"] = 0
+    common = {"attention": family.attention, "micro_batch_size": 1, "sequence_length": 1024}
+    for fields in runs:
+        yield TraceCase(config=config, fields={**common, **fields}, name=family.slug, tag=config["model_type"])
