@@ -1,0 +1,1 @@
+"""Everything that stands on other sites: framed widgets, fragments, badges, charts, order links, and their builder."""

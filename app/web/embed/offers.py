@@ -1,0 +1,94 @@
+"""The offers a widget shows: the best first, each with its order link, and where to turn when there is none."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.catalogue.facts import Period
+from app.memory.device import Verdict
+from app.services.results import CardFit, EstimateResult, OfferReport
+from app.settings import Settings
+from app.web.cards_view import HOLDS, card_size, holding, price_note, price_text, short_card_name
+from app.web.components import Link
+from app.web.embed.query import Campaign
+from app.web.formatting import EN_DASH, Formatter
+from app.web.orders import browse_path, contact_path, order_path
+from app.web.outcome import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferLine:
+    """One card with its price. ``order_url`` is empty where nobody has said where to order it."""
+
+    card: str
+    size: str
+    price: str
+    note: str
+    time: str
+    cost: str
+    order_url: str
+    order_data: str
+    """What the host page is told of a click, as JSON."""
+
+
+def order_data(offer: OfferReport) -> str:
+    """The ``order_click`` message's body: which offer, by whom, for which card, at what price."""
+    return json.dumps(
+        {
+            "offer": offer.id,
+            "provider": offer.provider,
+            "gpu": offer.gpu,
+            "price": {
+                "amount": str(offer.price.amount),
+                "currency": offer.price.currency,
+                "period": offer.price.period.value,
+            },
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def offer_line(card: CardFit, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> OfferLine:
+    """A card that has an offer, as text. Raises ``ValueError`` for one that has none."""
+    offer = card.offer
+    if offer is None:
+        raise ValueError(f"{card.slug} has no offer")
+    name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, outcome.labels)
+    return OfferLine(
+        card=name,
+        size="" if size.replace("\u00a0", "") in name.replace(" ", "") else size,
+        price=price_text(offer, fmt),
+        note=price_note(offer, fmt),
+        time=fmt.duration(card.time.total_seconds) if card.time else EN_DASH,
+        cost=fmt.money(card.cost.amount, card.cost.currency) if card.cost else EN_DASH,
+        order_url=order_path(offer.id, campaign) if offer.order_url else "",
+        order_data=order_data(offer),
+    )
+
+
+def best_cards(result: EstimateResult, chosen: CardFit | None) -> list[CardFit]:
+    """Priced cards that surely hold the run: the chosen one, then cheapest first, hourly before monthly."""
+    first = [chosen] if chosen is not None and chosen.offer is not None and chosen.verdict in HOLDS else []
+    rest = [
+        card
+        for card in (*holding(result, Period.HOUR), *holding(result, Period.MONTH))
+        if card.verdict is Verdict.FITS and card not in first
+    ]
+    return first + rest
+
+
+def turn_to(settings: Settings, outcome: Outcome, lines: Iterable[OfferLine], fmt: Formatter) -> tuple[Link, ...]:
+    """Where to go where nothing can be ordered: the operator's contact page with the run, and all servers.
+
+    Both lead through this host, the only one that a sandboxed frame's links may name.
+    """
+    if any(line.order_url for line in lines):
+        return ()
+    _ = fmt.gettext
+    links = []
+    if settings.contact_url:
+        links.append(Link(text=_("Ask us about this run"), url=contact_path(outcome.chosen), is_current=True))
+    if settings.browse_url:
+        links.append(Link(text=_("See all servers"), url=browse_path(), is_current=not links))
+    return tuple(links)
