@@ -30,9 +30,9 @@ router = APIRouter(include_in_schema=False)
 PATH: Final = "/embed"
 
 KINDS: Final[Mapping[str, str]] = {
-    "result": mark("Result: one run, its verdict and the best offers"),
-    "calculator": mark("Calculator: the form in small, for visitors to try"),
-    "table": mark("Table: methods, models or cards side by side"),
+    "result": mark("Result of one run"),
+    "calculator": mark("Small calculator"),
+    "table": mark("Table to compare"),
 }
 
 RUN_FIELDS: Final = ("model", "gpu", "sequence_length", "micro_batch_size", "currency", "provider")

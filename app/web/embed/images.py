@@ -32,6 +32,8 @@ HEIGHT: Final = 630
 MARGIN: Final = 60
 BAR_WIDTH: Final = WIDTH - 2 * MARGIN
 MOST_BARS: Final = 7
+NAME_WIDTH, VALUE_WIDTH = 240, 360
+"""Of a card's name before its bar, and of time, cost and range after it."""
 
 LEAST_WIDTH, MOST_WIDTH = 200, 2400
 """Of a PNG in pixels."""
@@ -266,7 +268,7 @@ def _timed(outcome: Outcome) -> list[CardFit]:
 def _bar(card: CardFit, index: int, longest: float, fmt: Formatter) -> Bar:
     time = card.time
     assert time is not None
-    room = BAR_WIDTH - 520
+    room = BAR_WIDTH - NAME_WIDTH - VALUE_WIDTH
     low, high = room * time.total_seconds_low / longest, room * time.total_seconds_high / longest
     spread = fmt.duration(time.total_seconds_low) + EN_DASH + fmt.duration(time.total_seconds_high)
     cost = fmt.money(card.cost.amount, card.cost.currency) if card.cost else ""
@@ -274,7 +276,7 @@ def _bar(card: CardFit, index: int, longest: float, fmt: Formatter) -> Bar:
         y=236 + index * 46,
         name=short_card_name(card.name),
         width=round(room * time.total_seconds / longest, 1),
-        range_x=round(MARGIN + 240 + low, 1),
+        range_x=round(MARGIN + NAME_WIDTH + low, 1),
         range_width=round(high - low, 1),
         value=fmt.duration(time.total_seconds) + (f" · {cost}" if cost else ""),
         detail=spread,

@@ -1,7 +1,7 @@
 """The offers a widget shows: the best first, each with its order link, and where to turn when there is none."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.catalogue.facts import Period
@@ -49,15 +49,21 @@ def order_data(offer: OfferReport) -> str:
     )
 
 
+def card_title(card: CardFit, labels: Mapping[str, str]) -> tuple[str, str]:
+    """A card's short name and what it is sold as; the size is empty where the name says it already."""
+    name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, labels)
+    return name, "" if size.replace("\u00a0", "") in name.replace(" ", "") else size
+
+
 def offer_line(card: CardFit, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> OfferLine:
     """A card that has an offer, as text. Raises ``ValueError`` for one that has none."""
     offer = card.offer
     if offer is None:
         raise ValueError(f"{card.slug} has no offer")
-    name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, outcome.labels)
+    name, size = card_title(card, outcome.labels)
     return OfferLine(
         card=name,
-        size="" if size.replace("\u00a0", "") in name.replace(" ", "") else size,
+        size=size,
         price=price_text(offer, fmt),
         note=price_note(offer, fmt),
         time=fmt.duration(card.time.total_seconds) if card.time else EN_DASH,

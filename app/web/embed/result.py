@@ -152,7 +152,7 @@ def _unread(found: Answer, query: EmbedQuery, fmt: Formatter) -> ResultWidget:
 
 
 def _facts(result: EstimateResult, chosen: CardFit | None, cards: list[CardFit], fmt: Formatter) -> tuple[Fact, ...]:
-    """Time and cost on the card that is offered, and what is free: at most three, so that they stand side by side."""
+    """Time and cost on the card that is offered, and the memory: few enough to stand side by side."""
     _ = fmt.gettext
     card = chosen if chosen is not None and chosen.verdict in HOLDS else cards[0] if cards else None
     on = "" if card is None or card is chosen else f", {short_card_name(card.name)}"
@@ -165,29 +165,25 @@ def _facts(result: EstimateResult, chosen: CardFit | None, cards: list[CardFit],
         cost = card.cost
         spread = fmt.money(cost.amount_low, cost.currency) + EN_DASH + fmt.money(cost.amount_high, cost.currency)
         facts.append(Fact(label=_("Job") + on, value=fmt.money(cost.amount, cost.currency), detail=spread))
-    facts.append(_memory_fact(result, fmt))
-    return tuple(facts)
+    return (*facts, *_memory_facts(result, fmt))
 
 
-def _memory_fact(result: EstimateResult, fmt: Formatter) -> Fact:
+def _memory_facts(result: EstimateResult, fmt: Formatter) -> tuple[Fact, ...]:
+    """What is free on the chosen card, else what is needed and by how much that is too much."""
     _ = fmt.gettext
     memory, verdict = result.memory, result.verdict
     unit = fmt.unit.label
-    if verdict is not None and verdict.status in HOLDS:
+    if verdict is not None and verdict.status in HOLDS and verdict.headroom_bytes >= 0:
         free = fmt.memory_difference(verdict.usable_bytes, memory.required_bytes)
-        if memory.required_bytes <= verdict.usable_bytes:
-            of = _("of {usable}").format(usable=fmt.memory_with_unit(verdict.usable_bytes))
-            return Fact(label=_("Free"), value=f"{free}\u00a0{unit}", detail=of)
-    if verdict is not None and verdict.status is Verdict.DOES_NOT_FIT:
-        over = fmt.memory_difference(memory.required_bytes, verdict.usable_bytes)
-        of = _("over {usable}").format(usable=fmt.memory_with_unit(verdict.usable_bytes))
-        return Fact(label=_("Too much by"), value=f"{over}\u00a0{unit}", detail=of)
-    spread = fmt.memory_range(memory.required_low_bytes, memory.required_high_bytes)
-    return Fact(
-        label=_("Needs"),
-        value=fmt.memory_with_unit(memory.required_bytes),
-        detail=_("likely {range}").format(range=spread),
-    )
+        of = _("of {usable}").format(usable=fmt.memory_with_unit(verdict.usable_bytes))
+        return (Fact(label=_("Free"), value=f"{free}\u00a0{unit}", detail=of),)
+    spread = _("likely {range}").format(range=fmt.memory_range(memory.required_low_bytes, memory.required_high_bytes))
+    needs = Fact(label=_("Needs"), value=fmt.memory_with_unit(memory.required_bytes), detail=spread)
+    if verdict is None or verdict.status is not Verdict.DOES_NOT_FIT:
+        return (needs,)
+    over = fmt.memory_difference(memory.required_bytes, verdict.usable_bytes)
+    of = _("over {usable}").format(usable=fmt.memory_with_unit(verdict.usable_bytes))
+    return (needs, Fact(label=_("Too much by"), value=f"{over}\u00a0{unit}", detail=of))
 
 
 def _message(outcome: Outcome) -> str:

@@ -8,10 +8,9 @@ from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.request import FieldError
 from app.services.results import CardFit, CompareResult, CompareRow, EstimateResult
-from app.web.cards_view import card_size, short_card_name
 from app.web.charts import StackedBar, grouped_bytes, stacked_bar
 from app.web.components import Link, Tag
-from app.web.embed.offers import OfferLine, best_cards, offer_line
+from app.web.embed.offers import OfferLine, best_cards, card_title, offer_line
 from app.web.embed.query import Campaign, EmbedQuery, TableRows
 from app.web.embed.result import FrameMeta
 from app.web.formatting import Formatter
@@ -149,9 +148,9 @@ def _method_cells(result: EstimateResult, outcome: Outcome, campaign: Campaign, 
             Cell(text=""),
         )
     line = offer_line(card, outcome, campaign, fmt) if card.offer else None
-    size = card_size(card.slug, card.memory_bytes, outcome.labels)
+    name, size = card_title(card, outcome.labels)
     return (
-        Cell(text=short_card_name(card.name), detail=size),
+        Cell(text=name, detail=size),
         Cell(
             text=_("{needs} of {usable} usable").format(
                 needs=fmt.memory(needs), usable=fmt.memory_with_unit(card.usable_bytes)
@@ -219,8 +218,7 @@ def _model_cell(entry: CompareRow | None, naming: Naming, fmt: Formatter) -> Cel
 def _card_text(card: CardFit | None, labels: Mapping[str, str], fmt: Formatter) -> str:
     if card is None:
         return fmt.gettext("no single card")
-    name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, labels)
-    return name if size.replace("\u00a0", "") in name.replace(" ", "") else f"{name}, {size}"
+    return ", ".join(text for text in card_title(card, labels) if text)
 
 
 def cards_table(
@@ -244,9 +242,10 @@ def _card_row(cards: Sequence[CardFit], outcome: Outcome, campaign: Campaign, fm
     _ = fmt.gettext
     priced = next((card for card in cards if card.offer is not None), None)
     line = offer_line(priced, outcome, campaign, fmt) if priced else None
+    name, size = card_title(cards[0], outcome.labels)
     return Row(
-        name=short_card_name(cards[0].name),
-        detail=card_size(cards[0].slug, cards[0].memory_bytes, outcome.labels),
+        name=name,
+        detail=size,
         cells=(
             *(Cell(text=_verdict_text(card, fmt), tag=Tag(tone=TONES[card.verdict], text=_(VERDICTS[card.verdict])))
               for card in cards),
