@@ -9,7 +9,7 @@ saved, its temporaries and its results all live; then the first two are let go.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.memory.size import ZERO, Size
+from app.memory.size import ZERO, Size, sum_of
 from app.memory.tape import Category, GradientRule, Operation, Storage, Tape, Tensor
 
 Breakdown = Mapping[Category, Size]
@@ -46,25 +46,50 @@ class Profile:
 
 
 class _Ledger:
-    """The live storages of a walk."""
+    """The live storages of a walk.
 
-    def __init__(self) -> None:
-        self.parts: dict[Category, Size] = {}
+    Memory is largest where something is let go after something was added, so only those instants are kept, and
+    of those only the ones that no other dominates: one of them is the largest, whatever the batch.
+    """
+
+    def __init__(self, parts: Breakdown | None = None) -> None:
+        self.parts: dict[Category, Size] = dict(parts or {})
         self.instants: list[Instant] = []
+        self.grown = True
 
     def change(self, category: Category, size: Size) -> None:
-        self.parts[category] = self.parts.get(category, ZERO) + size
+        if size is not ZERO:
+            self.parts[category] = self.parts.get(category, ZERO) + size
+            self.grown = True
 
     def release(self, category: Category, size: Size) -> None:
-        self.parts[category] = self.parts[category] - size
+        if size is not ZERO:
+            if self.grown:
+                self.note()
+            self.parts[category] = self.parts[category] - size
 
-    def snapshot(self) -> Instant:
-        total = ZERO
-        for size in self.parts.values():
-            total = total + size
-        instant = Instant(total, {part: size for part, size in self.parts.items() if size != ZERO})
-        self.instants.append(instant)
-        return instant
+    def move(self, size: Size, source: Category, target: Category) -> None:
+        """Count a storage as something else from now on."""
+        self.parts[source] = self.parts[source] - size
+        self.parts[target] = self.parts.get(target, ZERO) + size
+
+    def note(self) -> None:
+        """Remember this instant unless another dominates it."""
+        self.grown = False
+        total = sum_of(self.parts.values())
+        if any(other.total.dominates(total) for other in self.instants):
+            return
+        self.instants = [other for other in self.instants if not total.dominates(other.total)]
+        self.instants.append(self.instant())
+
+    def instant(self) -> Instant:
+        return Instant(sum_of(self.parts.values()), {part: size for part, size in self.parts.items() if size != ZERO})
+
+    def largest(self) -> tuple[Instant, ...]:
+        """The instants that can be the largest."""
+        if self.grown:
+            self.note()
+        return tuple(self.instants)
 
 
 def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: bool = False) -> Profile:
@@ -81,9 +106,9 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
         result.width,
         kept,
         keeps_input,
-        _largest(forward),
-        _largest(quiet),
-        _largest(backward),
+        forward,
+        quiet,
+        backward,
         gradients,
         cached,
         _held(tape),
@@ -111,7 +136,9 @@ def _saved_category(storage: Storage) -> Category:
     return Category.ACTIVATION if storage.category is Category.TEMPORARY else storage.category
 
 
-def _walk_forward(tape: Tape, result: Tensor, saved: Mapping[Storage, int]) -> tuple[list[Instant], Instant, Size]:
+def _walk_forward(
+    tape: Tape, result: Tensor, saved: Mapping[Storage, int]
+) -> tuple[tuple[Instant, ...], Instant, Size]:
     last_use: dict[Storage, int] = {}
     for index, operation in enumerate(tape.operations):
         last_use.setdefault(operation.output.storage, index)
@@ -134,7 +161,6 @@ def _walk_forward(tape: Tape, result: Tensor, saved: Mapping[Storage, int]) -> t
                 seen.add(storage)
                 ledger.change(_saved_category(storage) if storage in saved else storage.category, storage.size)
         ledger.change(operation.temporary_category, operation.forward_temporary)
-        ledger.snapshot()
         ledger.release(operation.temporary_category, operation.forward_temporary)
         for storage in ending.get(index, ()):
             ledger.release(storage.category, storage.size)
@@ -142,15 +168,14 @@ def _walk_forward(tape: Tape, result: Tensor, saved: Mapping[Storage, int]) -> t
     for storage in saved:
         if not storage.external and storage is not result.storage:
             kept.change(_saved_category(storage), storage.size)
-    return ledger.instants, kept.snapshot(), cached
+    return ledger.largest(), kept.instant(), cached
 
 
 class _Backward:
     """The backward walk: gradients in flight, what still waits, and the ledger of both."""
 
     def __init__(self, saved: Mapping[Storage, int], kept: Instant, result: Tensor, *, accumulating: bool) -> None:
-        self.ledger = _Ledger()
-        self.ledger.parts = dict(kept.parts)
+        self.ledger = _Ledger(kept.parts)
         self.waiting = dict(saved)
         self.result = result
         self.accumulating = accumulating
@@ -158,7 +183,6 @@ class _Backward:
         self.gradients: dict[int, Storage] = {}
         self.parameters = ZERO
         self.hold(result, self.new(result.size, _gradient_category(result)))
-        self.ledger.snapshot()
 
     def new(self, size: Size, category: Category) -> Storage:
         self.ledger.change(category, size)
@@ -191,7 +215,6 @@ class _Backward:
             for tensor, rule in operation.gradients
         ]
         self.ledger.change(operation.temporary_category, operation.backward_temporary)
-        self.ledger.snapshot()
         self.ledger.release(operation.temporary_category, operation.backward_temporary)
         for _, storage in arrived:
             self.owners[storage] = self.owners.get(storage, 0) + 1
@@ -207,16 +230,14 @@ class _Backward:
 
     def deliver(self, tensor: Tensor, storage: Storage) -> None:
         """A parameter's gradient: kept, or added to the one it has."""
-        self.ledger.snapshot()
-        self.ledger.release(storage.category, storage.size)
         if self.accumulating:
             # under a dispatch mode, as in every trace, AccumulateGrad adds out of place (accumulate_grad.h)
-            self.ledger.change(Category.GRADIENT, tensor.size.times(2))
-            self.ledger.snapshot()
-            self.ledger.release(Category.GRADIENT, tensor.size.times(2))
+            self.ledger.release(storage.category, storage.size)
+            self.ledger.change(Category.GRADIENT, storage.size.times(2))
+            self.ledger.release(Category.GRADIENT, storage.size.times(2))
         else:
-            self.ledger.change(Category.GRADIENT, tensor.size)
-            self.parameters = self.parameters + tensor.size
+            self.ledger.move(storage.size, storage.category, Category.GRADIENT)
+            self.parameters = self.parameters + storage.size
 
     def sum_up(self, tensor: Tensor, storage: Storage) -> None:
         """An activation's gradient: a second one is added to the first, out of place (input_buffer.cpp)."""
@@ -225,7 +246,6 @@ class _Backward:
         if earlier is None:
             return
         total = self.new(tensor.size, storage.category)
-        self.ledger.snapshot()
         self.gradients.pop(id(tensor))
         self.drop(earlier)
         self.drop(storage)
@@ -234,23 +254,12 @@ class _Backward:
 
 def _walk_backward(
     tape: Tape, result: Tensor, saved: Mapping[Storage, int], kept: Instant, *, accumulating: bool
-) -> tuple[list[Instant], Size]:
+) -> tuple[tuple[Instant, ...], Size]:
     walk = _Backward(saved, kept, result, accumulating=accumulating)
     for operation in reversed(tape.operations):
         walk.run(operation)
-    return walk.ledger.instants, walk.parameters
+    return walk.ledger.largest(), walk.parameters
 
 
 def _gradient_category(tensor: Tensor) -> Category:
     return Category.LOGITS if tensor.storage.category is Category.LOGITS else Category.TEMPORARY
-
-
-def _largest(instants: list[Instant]) -> tuple[Instant, ...]:
-    """The instants that are not dominated by another: one of these is the largest, whatever the batch."""
-    kept: list[Instant] = []
-    for instant in instants:
-        if any(other.total.dominates(instant.total) for other in kept):
-            continue
-        kept = [other for other in kept if not instant.total.dominates(other.total)]
-        kept.append(instant)
-    return tuple(kept)

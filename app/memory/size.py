@@ -6,7 +6,11 @@ rank. With ``B`` the micro-batch, ``S`` the sequence length and ``r`` the rank a
     fixed + rank·r + position·S + position_pair·S² + B·S·(token + token_rank·r + token_position·S)
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+_tuple = tuple.__new__
+"""Sums are made by the hundred thousand; this spares them the call of a constructor."""
 
 
 class Size(NamedTuple):
@@ -23,16 +27,20 @@ class Size(NamedTuple):
     def __add__(self, other: "Size") -> "Size":  # type: ignore[override]
         a, b, c, d, e, f, g = self
         h, i, j, k, m, n, o = other
-        return Size(a + h, b + i, c + j, d + k, e + m, f + n, g + o)
+        return _tuple(Size, (a + h, b + i, c + j, d + k, e + m, f + n, g + o))
 
     def __sub__(self, other: "Size") -> "Size":
         a, b, c, d, e, f, g = self
         h, i, j, k, m, n, o = other
-        return Size(a - h, b - i, c - j, d - k, e - m, f - n, g - o)
+        return _tuple(Size, (a - h, b - i, c - j, d - k, e - m, f - n, g - o))
 
     def times(self, factor: int) -> "Size":
         """The size of ``factor`` such things."""
         return Size(*(factor * coefficient for coefficient in self))
+
+    def share(self, numerator: int, denominator: int) -> "Size":
+        """``numerator ÷ denominator`` of it, rounded up."""
+        return Size(*(-(-coefficient * numerator // denominator) for coefficient in self))
 
     def fixed_bytes(self, sequence_length: int, rank: int) -> int:
         """What does not grow with the micro-batch."""
@@ -48,7 +56,9 @@ class Size(NamedTuple):
 
     def dominates(self, other: "Size") -> bool:
         """At least as large as ``other`` whatever the batch, sequence and rank."""
-        return all(mine >= theirs for mine, theirs in zip(self, other, strict=True))
+        a, b, c, d, e, f, g = self
+        h, i, j, k, m, n, o = other
+        return e >= m and a >= h and f >= n and b >= i and c >= j and d >= k and g >= o
 
 
 ZERO = Size()
@@ -72,3 +82,11 @@ def scores(bytes_: int) -> Size:
 def constant(bytes_: int) -> Size:
     """A tensor that depends on the model alone."""
     return Size(fixed=bytes_)
+
+
+def sum_of(sizes: Iterable[Size]) -> Size:
+    """All of them together."""
+    total = ZERO
+    for size in sizes:
+        total = total + size
+    return total

@@ -11,7 +11,7 @@ and float16.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from app.memory.size import ZERO, Size
 
@@ -19,7 +19,7 @@ FLOAT32 = 4
 HALF = 2
 
 
-class Category(Enum):
+class Category(StrEnum):
     """What a storage counts as while it lives (a saved temporary counts as an activation)."""
 
     TEMPORARY = "temporary"
