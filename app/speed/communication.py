@@ -1,10 +1,11 @@
 """What several GPUs exchange in a step, and how much of it the arithmetic does not hide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from app.memory.device import Device
-from app.memory.inputs import Cluster, Strategy
+from app.memory.inputs import Cluster, Method, MethodKind, Strategy
 
 LINK_FRACTION: Final = 0.77
 """nccl-tests' all-reduce bus bandwidth on an A100 server: about 230 of 300 GB/s a direction."""
@@ -25,6 +26,16 @@ class Exchange:
 
     parameter_bytes: float
     gradient_bytes: float
+
+
+@lru_cache
+def resolved(cluster: Cluster, method: Method) -> Cluster:
+    """A cluster whose strategy is not ``auto``: what trains in full is sharded, a frozen base replicated."""
+    if cluster.strategy is not Strategy.AUTO:
+        return cluster
+    if cluster.num_gpus == 1:
+        return replace(cluster, strategy=Strategy.SINGLE)
+    return replace(cluster, strategy=Strategy.FSDP2 if method.kind is MethodKind.FULL else Strategy.DDP)
 
 
 def data_parallel_degree(cluster: Cluster) -> int:

@@ -17,13 +17,13 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
-from app.memory.parallelism import default_strategy
 from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level, bundled_calibration
 from app.speed.communication import (
     DEFAULT_NETWORK_GBIT_PER_SECOND,
     data_parallel_degree,
     exchange_seconds,
     exposed_seconds,
+    resolved,
 )
 from app.speed.step import Part, PartName, StepWork, step_work
 from app.speed.work import KernelStack
@@ -105,8 +105,7 @@ def estimate_speed(
     """
     values = calibration or bundled_calibration()
     kernels = stack or kernel_stack(batch)
-    if cluster.strategy is Strategy.AUTO:
-        cluster = replace(cluster, strategy=default_strategy(cluster, method))
+    cluster = resolved(cluster, method)
     obstacle = _obstacle(method, precision, batch, cluster, device)
     if obstacle is not None:
         return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, values)

@@ -15,10 +15,9 @@ from app.memory.inputs import (
     QuantizationFormat,
     Strategy,
 )
-from app.memory.parallelism import TRAITS
 from app.memory.policy import AttentionPath, Policy, make_policy
 from app.memory.states import States, model_states
-from app.speed.communication import Exchange
+from app.speed.communication import SHARDED_OPTIMIZER, Exchange
 from app.speed.optimizer_traffic import optimizer_bytes
 from app.speed.work import AdapterWork, ArchitectureWork, KernelStack, adapter_work, architecture_work
 
@@ -107,7 +106,7 @@ def run_shape(
 ) -> RunShape:
     """The shape of a run's step; see :class:`RunShape`. ``strategy`` decides where trained weights are cast, and is not
     ``auto``."""
-    policy = make_policy(method, precision, batch, TRAITS[strategy])
+    policy = make_policy(method, precision, batch)
     work = architecture_work(architecture, stack)
     states = model_states(architecture, method, policy)
     adapters = adapter_work(architecture, policy, method.adapter.rank, stack) if method.adapter else AdapterWork()
@@ -136,7 +135,7 @@ def run_shape(
         model_head_flops=head * head_passes,
         head_bytes=float(LOGIT_BYTES[batch.loss_kernel]) * work.vocab_size * tokens,
         dequantised_bytes=_dequantised_bytes(work, method) * (2 + repeated),
-        cast_bytes=_cast_bytes(states, policy, repeated)
+        cast_bytes=_cast_bytes(states, policy, strategy, repeated)
         + (ACCUMULATE_ACCESSES * gradient_bytes if policy.accumulating else 0),
         optimizer_bytes=optimizer_bytes(
             method.optimizer, states.counts.trainable, gradient_bytes, method.max_grad_norm
@@ -201,17 +200,16 @@ def _dequantised_bytes(work: ArchitectureWork, method: Method) -> float:
 
 
 def _gradient_bytes(states: States, policy: Policy) -> int:
-    """Of all gradients, as wide as what the optimizer updates, which for DeepSpeed are float32 masters."""
-    width = policy.adapter_width if policy.has_adapter else policy.resident_width
-    return states.counts.trainable * (FLOAT32_BYTES if policy.masters else width)
+    """Of all gradients, as wide as what the optimizer updates."""
+    return states.counts.trainable * (policy.adapter_width if policy.has_adapter else policy.base_width)
 
 
-def _cast_bytes(states: States, policy: Policy, repeated: float) -> float:
+def _cast_bytes(states: States, policy: Policy, strategy: Strategy, repeated: float) -> float:
     """Autocast's copies of trained weights and their gradients' way back.
 
-    Sharded weights are cast shard by shard, which is next to nothing.
+    Where weights or their float32 masters are sharded, each rank casts its shard, which is next to nothing.
     """
-    if policy.trains_base and policy.autocast and policy.base_width > HALF_BYTES:
+    if policy.trains_base and policy.autocast and strategy not in SHARDED_OPTIMIZER:
         return CAST_BYTES * states.counts.trainable * (2 + repeated)
     return 0.0
 
