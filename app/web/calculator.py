@@ -259,6 +259,7 @@ def calculator_page(
                 "what it costs: every figure with its range, its parts and its formula."
             ),
             oembed_url=oembed_url,
+            image_url=context.absolute(page_link(outcome.chosen, path="/charts/memory.png")) if outcome else "",
         ),
         verdict=verdict,
         kept=tuple(context.preferences.items()),

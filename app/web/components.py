@@ -35,6 +35,8 @@ class PageMeta:
     footnotes: tuple[Note, ...]
     footer_links: tuple[Link, ...]
     oembed_url: str = ""
+    image_url: str = ""
+    """A picture of 1200 × 630 pixels for social cards."""
     theme: str = ""
     brand_css_url: str = ""
 

@@ -9,7 +9,7 @@ from app.web.formatting import Formatter, MemoryUnit
 from app.web.wording import mark
 
 NAVIGATION: Final = ((mark("Calculator"), "/"), (mark("Compare"), "/compare"))
-FOOTER_LINKS: Final = ((mark("API"), "/docs"), (mark("OpenAPI document"), "/openapi.json"))
+FOOTER_LINKS: Final = ((mark("Embed"), "/embed"), (mark("API"), "/docs"), (mark("OpenAPI document"), "/openapi.json"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,14 @@ def footnotes(fmt: Formatter) -> tuple[Note, ...]:
 
 
 def page_meta(
-    context: PageContext, *, path: str, title: str, description: str, fmt: Formatter | None = None, oembed_url: str = ""
+    context: PageContext,
+    *,
+    path: str,
+    title: str,
+    description: str,
+    fmt: Formatter | None = None,
+    oembed_url: str = "",
+    image_url: str = "",
 ) -> PageMeta:
     """Head, header and footer of the page at ``path``, its canonical address."""
     reader = fmt or context.fmt
@@ -76,6 +83,7 @@ def page_meta(
         footnotes=footnotes(reader),
         footer_links=tuple(Link(text=_(text), url=url) for text, url in FOOTER_LINKS),
         oembed_url=oembed_url,
+        image_url=image_url,
         theme=context.theme,
         brand_css_url=context.brand_css_url,
     )

@@ -1,5 +1,6 @@
 """Style sheet, scripts and icon: read once, kept by browsers for a year under the digest in their address."""
 
+import gzip
 import mimetypes
 from functools import cache
 
@@ -21,6 +22,11 @@ def _content(name: str) -> bytes:
 
 
 @cache
+def _compressed(name: str) -> bytes:
+    return gzip.compress(_content(name), mtime=0)
+
+
+@cache
 def _names() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
@@ -31,8 +37,8 @@ async def static_file(request: Request, name: str) -> Response:
     if name not in _names():
         raise HTTPException(404)
     is_versioned = asset(name).endswith(f"?{request.url.query}") and bool(request.url.query)
-    return Response(
-        _content(name),
-        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-        headers={"cache-control": KEPT_FOR_A_YEAR if is_versioned else ASKED_AGAIN},
-    )
+    headers = {"cache-control": KEPT_FOR_A_YEAR if is_versioned else ASKED_AGAIN, "vary": "accept-encoding"}
+    body = _content(name)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers["content-encoding"] = _compressed(name), "gzip"
+    return Response(body, media_type=mimetypes.guess_type(name)[0] or "application/octet-stream", headers=headers)
