@@ -58,7 +58,7 @@
     const link = event.target.closest("a[href]");
     if (!link) return;
     if (link.dataset.order) say("order_click", { order: JSON.parse(link.dataset.order) });
-    if (secret && link.origin === location.origin && link.target !== "_self") {
+    if (secret && link.origin === location.origin && link.target) {
       event.preventDefault();
       tell("link", link.href);
     }
