@@ -31,6 +31,10 @@ def hidden_allocations(operator: str, args: tuple[Any, ...], kwargs: dict[str, A
         return _efficient_attention_backward(query=args[1])
     if operator == "bitsandbytes::gemm_4bit":
         return _gemm_4bit(args, kwargs)
+    if operator == "bitsandbytes::int8_vectorwise_quant":
+        return _int8_quantise(*args)
+    if operator == "bitsandbytes::int8_mixed_scaled_mm":
+        return _int8_multiply(activations=args[0], weight=args[2])
     return ()
 
 
@@ -72,4 +76,24 @@ def _gemm_4bit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Hidden
         absmax_bytes = nested_absmax.numel() * 4
         absmax = HiddenAllocation(name="gemm_4bit_absmax", size_bytes=absmax_bytes, is_weight=True)
         blocks = [absmax, absmax, *blocks]
+    return blocks
+
+
+def _int8_quantise(activations: Any, threshold: float = 0.0) -> Sequence[HiddenAllocation]:
+    """bitsandbytes looks for outliers with `A.abs() >= threshold`: a copy and a mask."""
+    if not threshold:
+        return ()
+    elements = activations.numel()
+    return [
+        HiddenAllocation(name="int8_absolute", size_bytes=elements * activations.element_size()),
+        HiddenAllocation(name="int8_outliers", size_bytes=elements),
+    ]
+
+
+def _int8_multiply(*, activations: Any, weight: Any) -> Sequence[HiddenAllocation]:
+    """The product in int32, then in float16, then in the type of the activations."""
+    elements = activations.numel() // activations.shape[-1] * weight.shape[0]
+    blocks = [HiddenAllocation(name="int8_product", size_bytes=elements * 4)]
+    if str(activations.dtype) != "torch.float16":
+        blocks.append(HiddenAllocation(name="int8_float16_product", size_bytes=elements * 2))
     return blocks

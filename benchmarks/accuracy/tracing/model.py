@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from benchmarks.accuracy.tracing import patches
 from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.fake_cuda import torch
-from benchmarks.accuracy.tracing.quantise import logical_elements, quantise_4bit
+from benchmarks.accuracy.tracing.quantise import logical_elements, quantise
 
 # Layers with optional kernels of their own (flash-linear-attention, causal-conv1d, mamba-ssm).
 _RECURRENT_CLASSES = ("DeltaNet", "Mamba", "ShortConv", "LightningAttention")
@@ -41,7 +41,7 @@ def prepare(case: TraceCase, model: Any) -> Any:
     request = case.request
     if case.is_quantised:
         compute_dtype = getattr(torch, case.base_dtype)
-        quantise_4bit(
+        quantise(
             model, kind=request["quantization"], nested=request["double_quantization"], compute_dtype=compute_dtype
         )
         if request["upcast_non_quantized"]:

@@ -38,6 +38,7 @@ def install() -> None:
     FakeTensorMode.__deepcopy__ = lambda mode, _: mode
     _let_dora_read_fake_weights()
     _let_grouped_products_take_any_float()
+    _assume_no_outliers()
 
 
 def _pretend_cuda_is_there() -> None:
@@ -89,16 +90,37 @@ def _let_grouped_products_take_any_float() -> None:
     registrations._meta_grouped_mm_common = common
 
 
+def _assume_no_outliers() -> None:
+    """LLM.int8() computes columns with outliers apart; their number depends on data, and is taken to be none."""
+
+    def quantise(activations: Any, threshold: float = 0.0) -> Any:
+        rows = activations.numel() // activations.shape[-1]
+        quantised = torch.empty_like(activations, dtype=torch.int8)
+        scales = torch.empty(rows, device=activations.device, dtype=torch.float32)
+        return quantised, scales, activations.new_empty(0, dtype=torch.int64) if threshold else None
+
+    def multiply(activations: Any, left: Any, right: Any, *_: Any) -> Any:
+        output = activations.new_empty(*left.shape[:-1], right.shape[0])
+        return output, activations.new_empty(0)
+
+    torch.library.register_fake("bitsandbytes::int8_vectorwise_quant", quantise, allow_override=True)
+    torch.library.register_fake("bitsandbytes::int8_mixed_scaled_mm", multiply, allow_override=True)
+
+
 @contextmanager
-def plain_4bit_parameters() -> Iterator[None]:
-    """Within it bitsandbytes makes plain parameters: PyTorch cannot make a fake tensor of its class Params4bit."""
+def plain_quantised_parameters() -> Iterator[None]:
+    """Within it bitsandbytes makes plain parameters: PyTorch cannot make fake tensors of its classes for them."""
     modules = bitsandbytes.nn.modules
-    original = modules.Params4bit
-    modules.Params4bit = lambda data, requires_grad=False, **_: torch.nn.Parameter(data, requires_grad=False)
+    originals = modules.Params4bit, modules.Int8Params
+
+    def plain(data: Any, requires_grad: bool = False, **_: Any) -> Any:
+        return torch.nn.Parameter(data, requires_grad=False)
+
+    modules.Params4bit = modules.Int8Params = plain
     try:
         yield
     finally:
-        modules.Params4bit = original
+        modules.Params4bit, modules.Int8Params = originals
 
 
 @contextmanager

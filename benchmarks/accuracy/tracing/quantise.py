@@ -1,4 +1,4 @@
-"""Quantise a model's linear layers to 4 bits as Transformers does when it loads one with bitsandbytes."""
+"""Quantise a model's linear layers to 4 or 8 bits as Transformers does when it loads one with bitsandbytes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,29 +13,43 @@ from benchmarks.accuracy.tracing.fake_cuda import torch
 
 # bitsandbytes' default for 4-bit weights on CUDA.
 _BLOCK_ELEMENTS = 64
+# Transformers' default `llm_int8_threshold`.
+_INT8_OUTLIER_THRESHOLD = 6.0
 
 
-def quantise_4bit(model: Any, *, kind: str, nested: bool, compute_dtype: Any) -> None:
+def quantise(model: Any, *, kind: str, nested: bool, compute_dtype: Any) -> None:
     """Replace linear layers in place, with the real bitsandbytes module, kernels and quantisation state.
 
-    `kind` is `nf4` or `fp4`; `nested` quantises the block scales again (double quantisation). Which layers stay as they
-    are is Transformers' own rule: the output head and whatever is tied to the embeddings. Parameters that are not a
-    linear layer's, such as fused experts, are not touched.
+    `kind` is `nf4`, `fp4` or `int8`; `nested` quantises the block scales of 4-bit weights again (double quantisation).
+    Which layers stay as they are is Transformers' own rule: the output head and whatever is tied to the embeddings.
+    Parameters that are not a linear layer's, such as fused experts, are not touched.
     """
     kept = get_keys_to_not_convert(model)
-    with patches.plain_4bit_parameters():
+    with patches.plain_quantised_parameters():
         for name, module in list(model.named_modules()):
             is_linear = isinstance(module, Conv1D) or type(module) is torch.nn.Linear
             if is_linear and should_convert_module(name, kept):
-                model.set_submodule(name, _quantised(module, kind=kind, nested=nested, compute_dtype=compute_dtype))
-    model.is_loaded_in_4bit = True
+                if kind == "int8":
+                    replacement = _int8(module)
+                else:
+                    replacement = _4bit(module, kind=kind, nested=nested, compute_dtype=compute_dtype)
+                model.set_submodule(name, replacement)
+    model.is_loaded_in_8bit = kind == "int8"
+    model.is_loaded_in_4bit = kind != "int8"
     model.is_quantized = True
     model.quantization_method = "bitsandbytes"
 
 
-def quantisation_tensors(weight: Any) -> Iterator[Any]:
-    """The tensors that a 4-bit weight needs besides its packed values."""
-    state = weight.quant_state
+def quantisation_tensors(model: Any) -> Iterator[Any]:
+    """The tensors that quantised weights need besides their packed values."""
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear8bitLt):
+            yield module.state.SCB
+        elif isinstance(module, bitsandbytes.nn.Linear4bit):
+            yield from _4bit_state_tensors(module.weight.quant_state)
+
+
+def _4bit_state_tensors(state: Any) -> Iterator[Any]:
     yield from (state.absmax, state.code)
     if state.nested:
         yield from (state.offset, state.state2.absmax, state.state2.code)
@@ -47,7 +61,24 @@ def logical_elements(parameter: Any) -> int:
     return int(torch.Size(shape).numel())
 
 
-def _quantised(module: Any, *, kind: str, nested: bool, compute_dtype: Any) -> Any:
+def _int8(module: Any) -> Any:
+    weight = module.weight.data.t().contiguous() if isinstance(module, Conv1D) else module.weight.data
+    out_features, in_features = weight.shape
+    linear = bitsandbytes.nn.Linear8bitLt(
+        in_features, out_features, bias=module.bias is not None, has_fp16_weights=False,
+        threshold=_INT8_OUTLIER_THRESHOLD, device="meta",
+    )  # fmt: skip
+    values, scales, _ = bitsandbytes.functional.int8_vectorwise_quant(weight.to(torch.float16))
+    parameter = torch.nn.Parameter(values, requires_grad=False)
+    parameter.CB = parameter.SCB = None
+    linear._parameters["weight"] = parameter
+    linear._parameters["bias"] = module.bias
+    linear.state.CB, linear.state.SCB = parameter.data, scales
+    linear.source_cls = type(module)
+    return linear
+
+
+def _4bit(module: Any, *, kind: str, nested: bool, compute_dtype: Any) -> Any:
     weight = module.weight.data.t().contiguous() if isinstance(module, Conv1D) else module.weight.data
     out_features, in_features = weight.shape
     linear = bitsandbytes.nn.Linear4bit(

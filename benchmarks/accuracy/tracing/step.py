@@ -121,9 +121,8 @@ class _Step:
             trains = parameter.requires_grad
             category = Category.TRAINABLE_PARAMETERS if trains else Category.FROZEN_PARAMETERS
             self.tracker.track(parameter, category, "parameter")
-            if getattr(parameter, "is_4bit", False):
-                for tensor in quantisation_tensors(parameter):
-                    self.tracker.track(tensor, Category.QUANTISATION_STATE, "quantisation state")
+        for tensor in quantisation_tensors(self.model):
+            self.tracker.track(tensor, Category.QUANTISATION_STATE, "quantisation state")
         for buffer in self.model.buffers():
             self.tracker.track(buffer, Category.BUFFERS, "buffer")
 

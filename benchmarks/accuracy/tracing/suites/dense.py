@@ -21,7 +21,7 @@ def dense_cases() -> Sequence[TraceCase]:
     """All dense cases, without repeats; the first forty touch every method, precision and family once."""
     groups = (
         _first_look(), _families(), _sequence_and_batch(), _adapters(), _quantisation(), _optimizers(), _attention(),
-        _accumulation_and_logits(), _precisions(), _shapes(), _larger_models(), _mixed(),
+        _accumulation_and_logits(), _precisions(), _shapes(), _larger_models(), _mixed(), _int8(),
     )  # fmt: skip
     unique: dict[str, TraceCase] = {}
     for group in groups:
@@ -115,6 +115,20 @@ def _quantisation() -> Iterator[TraceCase]:
                 micro_batch_size=1, sequence_length=512)  # fmt: skip
     # Few rows: the fused 4-bit kernel reads the weight without dequantising it.
     yield _case("quantisation", "qwen2.5-0.5b", method="qlora", micro_batch_size=1, sequence_length=128)
+
+
+def _int8() -> Iterator[TraceCase]:
+    for precision in ("bf16", "bf16-mixed", "fp16-mixed"):
+        for checkpointing in ("none", "full"):
+            for targets in ("attention", "all-linear"):
+                yield _case("int8", "tinyllama-1.1b-chat-v1.0", method="qlora", quantization="int8",
+                            precision=precision, gradient_checkpointing=checkpointing, micro_batch_size=2,
+                            lora_target_modules=targets)  # fmt: skip
+    for slug in ("qwen3-0.6b", "llama-3-8b"):
+        yield _case("int8", slug, method="qlora", quantization="int8", precision="bf16-mixed", micro_batch_size=2,
+                    sequence_length=1024, gradient_checkpointing="full")  # fmt: skip
+    yield _case("int8", "qwen2.5-0.5b", method="qlora", quantization="int8", precision="bf16-mixed",
+                upcast_non_quantized=True, micro_batch_size=2, gradient_checkpointing="full")  # fmt: skip
 
 
 def _optimizers() -> Iterator[TraceCase]:
