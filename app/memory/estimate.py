@@ -1,6 +1,7 @@
 """One GPU's memory through a training step: the public face of the model."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
@@ -131,19 +132,20 @@ def _held_throughout(states: States, *, accumulating: bool) -> Held:
 
 def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch, rank: int) -> list[Phase]:
     """Forward, loss and backward: the largest moment of each."""
+    point = (batch.micro_batch_size, batch.sequence_length, rank)
     largest: dict[PhaseName, tuple[int, StepMoment]] = {}
-    length, samples = batch.sequence_length, batch.micro_batch_size
     for moment in moments:
-        bytes_ = moment.total.at(samples, length, rank)
-        if moment.phase not in largest or bytes_ > largest[moment.phase][0]:
+        bytes_ = moment.total.at(*point)
+        known = largest.get(moment.phase)
+        if known is None or bytes_ > known[0]:
             largest[moment.phase] = (bytes_, moment)
     phases = []
-    for name in PhaseName:
+    for name in IN_ORDER_OF_THE_STEP:
         if name in largest:
             parts = dict(held)
             for category, size in largest[name][1].parts:
                 component = CATEGORY_COMPONENT[category]
-                parts[component] = parts.get(component, 0) + size.at(samples, length, rank)
+                parts[component] = parts.get(component, 0) + size.at(*point)
             phases.append(_phase(name, parts))
     return phases
 
@@ -163,29 +165,39 @@ def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
 def _affine_moments(
     moments: tuple[StepMoment, ...], phases: list[Phase], held: Held, sequence_length: int, rank: int
 ) -> tuple[Moment, ...]:
+    """The moments that can be the largest at some micro-batch: fewer fixed bytes must mean more a sample."""
     base = sum(held.values())
-    affine = [
-        Moment(
-            moment.phase,
+    lines = [
+        (
             base + moment.total.fixed_bytes(sequence_length, rank),
             moment.total.bytes_per_sample(sequence_length, rank),
+            moment.phase,
         )
         for moment in moments
     ]
-    affine += [Moment(phase.name, phase.bytes, 0) for phase in phases if phase.name in UPDATING]
-    return tuple(affine)
+    lines += [(phase.bytes, 0, phase.name) for phase in phases if phase.name in UPDATING]
+    steepest = -1
+    kept = []
+    for fixed_bytes, bytes_per_sample, phase_name in sorted(lines, reverse=True):
+        if bytes_per_sample > steepest:
+            steepest = bytes_per_sample
+            kept.append(Moment(phase_name, fixed_bytes, bytes_per_sample))
+    return tuple(kept)
 
 
 UPDATING = frozenset({PhaseName.CLIP, PhaseName.OPTIMIZER_STEP})
+IN_ORDER_OF_THE_STEP = tuple(PhaseName)
+IN_ORDER_OF_THE_CHART = tuple(ComponentName)
 
 
 def _phase(name: PhaseName, parts: Held) -> Phase:
-    components = tuple(component(part, parts[part]) for part in ComponentName if parts.get(part))
-    return Phase(name, sum(part.bytes for part in components), components)
+    components = tuple([component(part, parts[part]) for part in IN_ORDER_OF_THE_CHART if parts.get(part)])
+    return Phase(name, sum(parts.values()), components)
 
 
+@lru_cache(maxsize=8192)
 def component(name: ComponentName, bytes_: int) -> Component:
-    """A component with its words."""
+    """A component with its words: what lives throughout is one object in every phase."""
     words = COMPONENTS[name]
     return Component(name, bytes_, words.explanation, None, words.source)
 

@@ -52,7 +52,9 @@ class Size(NamedTuple):
 
     def at(self, micro_batch_size: int, sequence_length: int, rank: int) -> int:
         """Bytes, as a number."""
-        return self.fixed_bytes(sequence_length, rank) + micro_batch_size * self.bytes_per_sample(sequence_length, rank)
+        a, b, c, d, e, f, g = self
+        of_a_token = c + d * sequence_length + micro_batch_size * (e + f * rank + g * sequence_length)
+        return a + b * rank + sequence_length * of_a_token
 
     def dominates(self, other: "Size") -> bool:
         """At least as large as ``other`` whatever the batch, sequence and rank."""
