@@ -22,7 +22,8 @@
 
   /** Unless told otherwise a widget is as light or dark as the page around it can be. */
   function themeOf(host) {
-    const scheme = getComputedStyle(host).colorScheme;
+    const computed = getComputedStyle(host).colorScheme;
+    const scheme = computed === "normal" ? document.querySelector("meta[name=color-scheme]")?.content || "" : computed;
     return scheme.includes("dark") ? (scheme.includes("light") ? "auto" : "dark") : "light";
   }
 
@@ -56,13 +57,13 @@
 
   function adopt(host) {
     if (frames.has(host)) return;
-    const given = host.querySelector("iframe");
+    const given = [...host.children].find((child) => child.localName === "iframe");
     const frame = given || document.createElement("iframe");
     if (host.localName === "vram-fit") host.style.display = "block";
     frames.set(host, frame);
     if (given) {
       if (given.height) given.style.height = `${parseInt(given.height, 10)}px`;
-      given.style.display = "block";
+      Object.assign(given.style, { display: "block", border: 0 });
       // It may have spoken before anybody listened.
       given.contentWindow?.postMessage({ source: "vram-fit-host" }, "*");
     } else {
