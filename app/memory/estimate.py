@@ -47,6 +47,8 @@ CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
 __all__ = ["estimate_memory", "judge", "largest_micro_batch"]
 
 Held = dict[ComponentName, int]
+Line = tuple[int, int]
+"""Bytes that do not grow with the micro-batch, and bytes a sample."""
 
 
 def estimate_memory(
@@ -71,7 +73,8 @@ def estimate_memory(
     held = _held_throughout(states, accumulating=policy.accumulating)
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
-    phases = _computing_phases(moments, held, batch, rank)
+    lines = [moment.total.line(batch.sequence_length, rank) for moment in moments]
+    phases = _computing_phases(moments, lines, held, batch, rank)
     phases += _updating_phases(states, held, clips=method.max_grad_norm > 0)
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
@@ -94,7 +97,7 @@ def estimate_memory(
         ),
         phases=tuple(phases),
         host_bytes=0,
-        moments=_affine_moments(moments, phases, held, batch.sequence_length, rank),
+        moments=_affine_moments(moments, lines, phases, held),
         assumptions=_assumptions(architecture, method, policy, batch),
         warnings=_warnings(architecture),
     )
@@ -130,12 +133,14 @@ def _held_throughout(states: States, *, accumulating: bool) -> Held:
     return held
 
 
-def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch, rank: int) -> list[Phase]:
+def _computing_phases(
+    moments: tuple[StepMoment, ...], lines: list[Line], held: Held, batch: Batch, rank: int
+) -> list[Phase]:
     """Forward, loss and backward: the largest moment of each."""
-    point = (batch.micro_batch_size, batch.sequence_length, rank)
+    samples, length = batch.micro_batch_size, batch.sequence_length
     largest: dict[PhaseName, tuple[int, StepMoment]] = {}
-    for moment in moments:
-        bytes_ = moment.total.at(*point)
+    for moment, (fixed_bytes, bytes_per_sample) in zip(moments, lines, strict=True):
+        bytes_ = fixed_bytes + samples * bytes_per_sample
         known = largest.get(moment.phase)
         if known is None or bytes_ > known[0]:
             largest[moment.phase] = (bytes_, moment)
@@ -145,7 +150,7 @@ def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch,
             parts = dict(held)
             for category, size in largest[name][1].parts:
                 component = CATEGORY_COMPONENT[category]
-                parts[component] = parts.get(component, 0) + size.at(*point)
+                parts[component] = parts.get(component, 0) + size.at(samples, length, rank)
             phases.append(_phase(name, parts))
     return phases
 
@@ -163,22 +168,15 @@ def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
 
 
 def _affine_moments(
-    moments: tuple[StepMoment, ...], phases: list[Phase], held: Held, sequence_length: int, rank: int
+    moments: tuple[StepMoment, ...], lines: list[Line], phases: list[Phase], held: Held
 ) -> tuple[Moment, ...]:
     """The moments that can be the largest at some micro-batch: fewer fixed bytes must mean more a sample."""
     base = sum(held.values())
-    lines = [
-        (
-            base + moment.total.fixed_bytes(sequence_length, rank),
-            moment.total.bytes_per_sample(sequence_length, rank),
-            moment.phase,
-        )
-        for moment in moments
-    ]
-    lines += [(phase.bytes, 0, phase.name) for phase in phases if phase.name in UPDATING]
+    ranked = [(base + fixed, slope, moment.phase) for moment, (fixed, slope) in zip(moments, lines, strict=True)]
+    ranked += [(phase.bytes, 0, phase.name) for phase in phases if phase.name in UPDATING]
     steepest = -1
     kept = []
-    for fixed_bytes, bytes_per_sample, phase_name in sorted(lines, reverse=True):
+    for fixed_bytes, bytes_per_sample, phase_name in sorted(ranked, reverse=True):
         if bytes_per_sample > steepest:
             steepest = bytes_per_sample
             kept.append(Moment(phase_name, fixed_bytes, bytes_per_sample))

@@ -42,19 +42,18 @@ class Size(NamedTuple):
         """``numerator ÷ denominator`` of it, rounded up."""
         return Size(*(-(-coefficient * numerator // denominator) for coefficient in self))
 
-    def fixed_bytes(self, sequence_length: int, rank: int) -> int:
-        """What does not grow with the micro-batch."""
-        return self.fixed + self.rank * rank + sequence_length * (self.position + self.position_pair * sequence_length)
-
-    def bytes_per_sample(self, sequence_length: int, rank: int) -> int:
-        """What one more sequence of the micro-batch adds."""
-        return sequence_length * (self.token + self.token_rank * rank + self.token_position * sequence_length)
+    def line(self, sequence_length: int, rank: int) -> tuple[int, int]:
+        """Bytes that do not grow with the micro-batch, and what one more sequence of it adds."""
+        a, b, c, d, e, f, g = self
+        return (
+            a + b * rank + sequence_length * (c + d * sequence_length),
+            sequence_length * (e + f * rank + g * sequence_length),
+        )
 
     def at(self, micro_batch_size: int, sequence_length: int, rank: int) -> int:
         """Bytes, as a number."""
-        a, b, c, d, e, f, g = self
-        of_a_token = c + d * sequence_length + micro_batch_size * (e + f * rank + g * sequence_length)
-        return a + b * rank + sequence_length * of_a_token
+        fixed_bytes, bytes_per_sample = self.line(sequence_length, rank)
+        return fixed_bytes + micro_batch_size * bytes_per_sample
 
     def dominates(self, other: "Size") -> bool:
         """At least as large as ``other`` whatever the batch, sequence and rank."""
