@@ -113,7 +113,7 @@ def test_a_padding_mask_loses_flash() -> None:
 
 
 def test_flash_attention_2_takes_padded_batches() -> None:
-    padded = {"method": "full", "packing": False, "attention": "flash_attention_2"}
+    padded: dict[str, Any] = {"method": "full", "packing": False, "attention": "flash_attention_2"}
     assert kept_by_a_layer(**padded) == kept_by_a_layer(method="full")
 
 

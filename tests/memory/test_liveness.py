@@ -1,9 +1,9 @@
 """How much lives when: tapes of two or three operations, summed by hand."""
 
-from app.memory.activations import elements_of, tokens
 from app.memory.liveness import Profile, analyse
 from app.memory.size import ZERO, Size, constant, per_token
 from app.memory.tape import FLOAT32, HALF, Category, Tape, Tensor
+from app.memory.transcription.elements import elements_of, tokens
 
 
 def sigmoid_then_linear(*, trainable: bool, accumulating: bool = False) -> Profile:

@@ -12,7 +12,8 @@ def test_a_size_is_its_polynomial() -> None:
     tokens = batch * length
     by_hand = 2 + 3 * rank + 5 * length + 7 * length**2 + tokens * (11 + 13 * rank + 17 * length)
     assert EACH.at(batch, length, rank) == by_hand
-    assert EACH.fixed_bytes(length, rank) + batch * EACH.bytes_per_sample(length, rank) == by_hand
+    fixed, slope = EACH.line(length, rank)
+    assert fixed + batch * slope == by_hand
 
 
 @pytest.mark.parametrize(

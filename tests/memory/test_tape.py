@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.memory.activations import elements_of, tokens
 from app.memory.size import ZERO, Size, constant, per_token
 from app.memory.tape import FLOAT32, HALF, Category, Tape
+from app.memory.transcription.elements import elements_of, tokens
 
 
 def test_a_cast_to_the_same_width_is_the_tensor_itself() -> None:

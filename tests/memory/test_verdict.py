@@ -59,7 +59,7 @@ def test_a_card_fits_where_even_the_high_end_does() -> None:
     ],
 )
 def test_a_card_that_lacks_what_the_run_needs_is_unsupported(
-    lacking: dict[str, bool], fields: dict[str, Any], named: str
+    lacking: dict[str, Any], fields: dict[str, Any], named: str
 ) -> None:
     result = estimate(**fields)
     status, reason = verdict(80 * GIB, result, replace(CARD, **lacking), **fields)
@@ -70,7 +70,7 @@ def test_a_card_that_lacks_what_the_run_needs_is_unsupported(
 
 def test_a_card_without_bfloat16_runs_fp16() -> None:
     turing = replace(CARD, supports_bf16=False)
-    fields = {"precision": "fp16-mixed"}
+    fields: dict[str, Any] = {"precision": "fp16-mixed"}
     assert verdict(80 * GIB, estimate(**fields), turing, **fields)[0] is Verdict.FITS
 
 
