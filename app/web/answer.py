@@ -8,11 +8,13 @@ from typing import Final
 
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.inputs import MethodKind
-from app.request import FIELDS, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
+from app.request import FIELDS, CompareRequest, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
+from app.services.compare import compare
 from app.services.estimate import estimate
 from app.services.policy import Policy
 from app.services.results import EstimateResult, OfferReport
 from app.web.cards_view import short_card_name
+from app.web.compare import OwnComparison
 from app.web.form import Choices, FormState, state_of
 from app.web.links import chosen_fields
 from app.web.outcome import Outcome
@@ -21,6 +23,9 @@ EXAMPLE: Final[Mapping[str, str]] = {"model": "llama-3-8b", "method": "qlora", "
 """The run on the first visit; a query that names none of the request's fields shows it too."""
 
 DEFAULT_MODEL: Final = EXAMPLE["model"]
+
+COMPARED: Final = ("mistral-7b-v0.1", "llama-3-8b", "qwen2.5-14b", "llama-3-70b")
+"""The models compared where a visitor names none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +70,7 @@ def answer(
             result=result,
             methods=_by_method(given, result, snapshot, today, policy),
             chosen=chosen,
-            labels=_labels(snapshot),
+            labels=card_labels(snapshot),
             order=order_link,
         ),
     )
@@ -100,7 +105,8 @@ def order_link(offer: OfferReport) -> str:
 
 
 @lru_cache(maxsize=4)
-def _labels(snapshot: Snapshot) -> Mapping[str, str]:
+def card_labels(snapshot: Snapshot) -> Mapping[str, str]:
+    """What each card is sold as, by slug."""
     return {gpu.slug: f"{gpu.memory_gb.normalize():f}\u00a0GB" for gpu in snapshot.gpus}
 
 
@@ -108,7 +114,7 @@ def _labels(snapshot: Snapshot) -> Mapping[str, str]:
 def choices(snapshot: Snapshot, today: date) -> Choices:
     """The closed lists of the form, from the catalogue as it is."""
     offers = tuple(snapshot.offers(OfferFilter(today=today, include_spot=True)))
-    labels = _labels(snapshot)
+    labels = card_labels(snapshot)
     return Choices(
         models=tuple((model.name, model.hub_id) for model in snapshot.models),
         gpus=tuple(
@@ -119,4 +125,21 @@ def choices(snapshot: Snapshot, today: date) -> Choices:
         currencies=tuple(sorted({offer.currency for offer in offers})),
         regions=tuple(sorted({offer.region for offer in offers if offer.region})),
         providers=tuple(sorted(snapshot.providers.values())),
+    )
+
+
+def own_comparison(pairs: Iterable[tuple[str, str]], snapshot: Snapshot, today: date, policy: Policy) -> OwnComparison:
+    """Compare a visitor's models by each method, or say what is wrong with the question."""
+    given_pairs = [(key, text) for key, text in pairs if text.strip()]
+    models = [name.strip() for key, text in given_pairs if key == "models" for name in text.split(",") if name.strip()]
+    asked = [*given_pairs, *([] if models else [("models", slug) for slug in COMPARED])]
+    texts = {key: text for key, text in given_pairs if key in FIELDS}
+    try:
+        request: CompareRequest = parse_query(asked, ignore_unknown=True, model=CompareRequest)
+        listed = request.model_copy(update={"gpus": GpuListing.FITTING})
+        compared = compare(listed, snapshot, today, policy)
+    except RequestError as problem:
+        return OwnComparison(texts=texts, models=models or COMPARED, compared=None, problem=problem)
+    return OwnComparison(
+        texts=texts, models=tuple(dict.fromkeys(row.model for row in compared.rows)), compared=compared, problem=None
     )

@@ -172,11 +172,13 @@ def _detail(result: EstimateResult, best: CardFit | None, chosen: CardFit | None
     sentences = [run]
     if chosen and chosen.offer and chosen.verdict in {Verdict.FITS, Verdict.TIGHT} and chosen is not best:
         sentences.append(
-            _("From {price} ({note}).").format(price=price_text(chosen.offer, fmt), note=price_note(chosen.offer, fmt))
+            _("It rents from {price} ({note}).").format(
+                price=price_text(chosen.offer, fmt), note=price_note(chosen.offer, fmt)
+            )
         )
     if best and best.offer:
         sentences.append(
-            _("The cheapest card here that holds it: {card}, {price} ({note}).").format(
+            _("The cheapest card that holds the run is the {card}, from {price} ({note}).").format(
                 card=short_card_name(best.name), price=price_text(best.offer, fmt), note=price_note(best.offer, fmt)
             )
         )

@@ -17,6 +17,9 @@ HEADROOM_ON_SCALE: Final = 1.08
 LABEL_TURNS_AT: Final = 0.55
 """Past this share of the width a label beside a mark stands on its left."""
 
+MOST_OF_SCALE: Final = 8
+"""A card that gives more than this many times the tallest phase is left off the chart: the bars would vanish."""
+
 FREE_LABEL_SHARE: Final = 0.06
 """Free memory narrower than this share of the bar goes without a label."""
 
@@ -93,7 +96,7 @@ def phase_chart(result: EstimateResult, fmt: Formatter) -> PhaseChart:
     memory, verdict = result.memory, result.verdict
     unit_bytes = fmt.unit.size_bytes
     reach = max(phase.bytes for phase in memory.phases)
-    usable = verdict.usable_bytes if verdict is not None and verdict.usable_bytes <= 3 * reach else None
+    usable = verdict.usable_bytes if verdict is not None and verdict.usable_bytes <= MOST_OF_SCALE * reach else None
     ticks = axis(max(reach, usable or 0) * 1.02 / unit_bytes)
     scale = int(ticks[-1] * unit_bytes)
     shown = usable / scale if usable is not None else None

@@ -2,15 +2,20 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.state import AppState, state_of
-from app.web.answer import answer, choices
+from app.catalogue.snapshot import Snapshot
+from app.web.answer import answer, card_labels, choices, own_comparison
 from app.web.cache import PageCache
 from app.web.calculator import calculator_page
+from app.web.compare import compare_page
+from app.web.compare_published import PublishedView, published_view
+from app.web.formatting import Formatter, MemoryUnit
 from app.web.language import formatter, unit_of
 from app.web.shell import PageContext
 from app.web.static_files import router as static_router
@@ -85,6 +90,33 @@ async def calculator(request: Request) -> Response:
         )
         status = 200 if found.outcome is not None else 422
         return render("calculator.html", page, context.fmt.translations).encode(), status
+
+    return cached(request, parts, context, make)
+
+
+@lru_cache(maxsize=8)
+def _published(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
+    """The article's part of the page: the same for every visitor until the catalogue changes."""
+    return published_view(snapshot, fmt)
+
+
+@router.get("/compare")
+async def compare_methods(request: Request) -> Response:
+    """Methods × models; a query that cannot be read comes back with its form and status 422."""
+    parts = state_of(request)
+    context = page_context(request, parts, unit=MemoryUnit.GB)
+
+    def make() -> tuple[bytes, int]:
+        snapshot = parts.snapshot()
+        own = own_comparison(request.query_params.multi_items(), snapshot, parts.today(), parts.policy)
+        page = compare_page(
+            context=context,
+            own=own,
+            names={model.slug: model.name for model in snapshot.models},
+            labels=card_labels(snapshot),
+            published=_published(snapshot, context.fmt),
+        )
+        return render("compare.html", page, context.fmt.translations).encode(), 200 if own.problem is None else 422
 
     return cached(request, parts, context, make)
 
