@@ -1,0 +1,1 @@
+"""How fast the service and its core are, against something to compare with, in one run."""

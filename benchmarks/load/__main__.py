@@ -1,0 +1,8 @@
+"""Both measurements, one after the other: ``python -m benchmarks.load``."""
+
+from benchmarks.load import memory_estimate, post_estimate
+
+if __name__ == "__main__":
+    memory_estimate.main()
+    print()
+    post_estimate.main()
