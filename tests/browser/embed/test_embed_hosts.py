@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -293,3 +295,18 @@ def test_the_calculator_answers_in_its_own_frame(host: HostSite, open_tab: OpenT
     frame = frame_of(page)
     assert "cannot be computed" in (frame.text_content("h1") or "")
     settle(page, frame)
+
+
+def test_the_guides_own_page_works_as_printed(host: HostSite, open_tab: OpenTab) -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "embedding.md").read_text(encoding="utf-8")
+    printed = re.findall(r"```html\n(<!doctype html>.*?)```", guide, re.DOTALL)
+    assert len(printed) == 1
+    host.pages["/guide"] = printed[0].replace("https://fit.example.com", host.service_url)
+    page = open_tab(host.url + "/guide")
+    kinds = ["result", "table", "calculator"]
+    for index, kind in enumerate(kinds):
+        page.locator("[data-vram-fit]").nth(index).scroll_into_view_if_needed()
+        inner = page.locator("[data-vram-fit] iframe").nth(index).content_frame
+        expect(inner.locator("h1")).to_be_visible()
+        assert f"/embed/{kind}?" in (page.locator("[data-vram-fit] iframe").nth(index).get_attribute("src") or "")
+    page.wait_for_function("window.heard.filter(([event]) => event === 'result').length === 3")
