@@ -23,7 +23,9 @@ from app.ops.body_limit import BodyLimit
 from app.ops.headers import StandardHeaders
 from app.services.policy import Policy
 from app.settings import Settings
-from app.web import pages
+from app.web import oembed, orders, pages
+from app.web.embed import builder
+from app.web.embed import routes as embeds
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    _include(app)
+    _include(app, parts)
     errors.install(app, error_page)
     _surround(app, settings)
     _describe(app)
@@ -114,14 +116,16 @@ def _parts(
     return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
 
 
-def _include(app: FastAPI) -> None:
+def _include(app: FastAPI, parts: AppState) -> None:
     api = APIRouter(prefix=API_PREFIX)
     for router in (runs.router, lists.router, health.router):
         api.include_router(router)
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)
     app.include_router(docs.router)
-    app.include_router(pages.router)
+    for router in (pages.router, builder.router, oembed.router, orders.router):
+        app.include_router(router)
+    embeds.install(app, parts)
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
