@@ -111,6 +111,7 @@ def _parts(
         include_spot=settings.include_spot,
         include_samples=not settings.hide_samples,
         contact_url=settings.contact_url,
+        public_url=settings.public_url,
         stored_config=configs.get,
     )
     return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)

@@ -18,6 +18,8 @@ class Policy:
     include_spot: bool = False
     include_samples: bool = True
     contact_url: str | None = None
+    public_url: str | None = None
+    """This site as its visitors address it; None where links are relative."""
     stored_config: Callable[[str], Mapping[str, Any] | None] = lambda _: None
 
     def market(self, run: Run, today: date) -> OfferFilter:

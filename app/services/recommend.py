@@ -9,9 +9,10 @@ from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.memory.result import MemoryEstimate
-from app.request import FieldError, RecommendRequest, RequestError
+from app.request import FieldError, RecommendRequest, RequestError, permalink
 from app.services.assess import Assessment
 from app.services.compare import run_of
+from app.services.contact import contact_link
 from app.services.lookup import find_gpu
 from app.services.market import offer_report
 from app.services.pace import Pace, cost_report, pace, speed_report, time_report
@@ -73,8 +74,16 @@ def recommend(
         rejected=tuple(rejected),
         decision=_decision(ranked, reasons),
         evaluations=sum(assessment.evaluations for assessment in assessments),
-        contact_url=policy.contact_url,
+        contact_url=_contact(given, assessments[0]),
     )
+
+
+def _contact(given: RecommendRequest, assessment: Assessment) -> str | None:
+    """The operator's contact address, carrying the run that was asked about."""
+    policy = assessment.policy
+    link = permalink(run_of(given, {}), {"model": assessment.model.reference})
+    subject = f"Fine-tuning {assessment.model.summary.name}"
+    return contact_link(policy.contact_url, f"{policy.public_url or ''}/?{link}", subject)
 
 
 def _methods(given: RecommendRequest) -> tuple[MethodKind | None, ...]:

@@ -151,3 +151,13 @@ def test_contact_and_overview_clicks_are_counted(snapshot: Snapshot) -> None:
         assert "evil" not in sent.headers["location"]
         assert CONTACT_CLICKS.labels(page="contact")._value.get() == before + 1
         assert client.get("/go/contact?lora_rank=abc").status_code == 302
+
+
+def test_the_api_gives_the_contact_link_with_the_run(snapshot: Snapshot) -> None:
+    settings = Settings(contact_url="https://harbour.example/talk", public_url="https://fit.example")
+    with visitor(snapshot, settings) as client:
+        answer = client.get("/api/v1/recommend?model=llama-3-70b&method=full&sequence_length=4096").json()
+        query = dict(parse_qsl(urlsplit(answer["contact_url"]).query))
+        assert query["run"] == "https://fit.example/?model=llama-3-70b&method=full&sequence_length=4096"
+    with visitor(snapshot) as client:
+        assert client.get("/api/v1/recommend?model=llama-3-8b&method=qlora").json()["contact_url"] is None
