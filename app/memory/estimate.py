@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
-from app.memory.head import LossPolicy, loss_tile
+from app.memory.head import LossPolicy, LossTile, bounding_tiles, loss_tile
 from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Precision, QuantizationFormat
 from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
@@ -47,8 +47,8 @@ CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
 __all__ = ["estimate_memory", "judge", "largest_micro_batch"]
 
 Held = dict[ComponentName, int]
-Line = tuple[int, int]
-"""Bytes that do not grow with the micro-batch, and bytes a sample."""
+Evaluated = list[tuple[StepMoment, int, int]]
+"""Moments with the bytes that do not grow with the micro-batch, and those that one more sequence adds."""
 
 
 def estimate_memory(
@@ -68,18 +68,22 @@ def estimate_memory(
     """
     policy = make_policy(method, precision.policy, batch)
     states = model_states(architecture, method, policy)
-    moments = run_moments(architecture, policy, states, batch)
     rank = method.adapter.rank if method.adapter else 0
     held = _held_throughout(states, accumulating=policy.accumulating)
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
-    lines = [moment.total.line(batch.sequence_length, rank) for moment in moments]
-    phases = _computing_phases(moments, lines, held, batch, rank)
+    tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
+    exact = _evaluated(run_moments(architecture, policy, states, batch, tile), batch, rank)
+    phases = _computing_phases(exact, held, batch, rank)
     phases += _updating_phases(states, held, clips=method.max_grad_norm > 0)
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
     reserved = reserved_interval(allocated)
     slack = share(peak.bytes, SLACK_MEDIAN)
+    bounds = [
+        exact if bound == tile else _evaluated(run_moments(architecture, policy, states, batch, bound), batch, rank)
+        for bound in bounding_tiles(batch.loss_kernel, architecture)
+    ]
     return MemoryEstimate(
         parameters=states.counts,
         peak_allocated_bytes=peak.bytes,
@@ -97,15 +101,16 @@ def estimate_memory(
         ),
         phases=tuple(phases),
         host_bytes=0,
-        moments=_affine_moments(moments, lines, phases, held),
+        moments=tuple(_affine_moments(evaluated, phases, held) for evaluated in bounds),
         assumptions=_assumptions(architecture, method, policy, batch),
         warnings=_warnings(architecture),
     )
 
 
-def run_moments(architecture: Architecture, policy: Policy, states: States, batch: Batch) -> tuple[StepMoment, ...]:
-    """The moments of this run's forward and backward."""
-    tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
+def run_moments(
+    architecture: Architecture, policy: Policy, states: States, batch: Batch, tile: LossTile
+) -> tuple[StepMoment, ...]:
+    """The moments of this run's forward and backward, with a fused loss's tile of this size."""
     return step_moments(
         architecture,
         policy,
@@ -114,6 +119,10 @@ def run_moments(architecture: Architecture, policy: Policy, states: States, batc
         _masked_length(architecture, batch.sequence_length),
         states.trains_embedding,
     )
+
+
+def _evaluated(moments: tuple[StepMoment, ...], batch: Batch, rank: int) -> Evaluated:
+    return [(moment, *moment.total.line(batch.sequence_length, rank)) for moment in moments]
 
 
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
@@ -133,13 +142,11 @@ def _held_throughout(states: States, *, accumulating: bool) -> Held:
     return held
 
 
-def _computing_phases(
-    moments: tuple[StepMoment, ...], lines: list[Line], held: Held, batch: Batch, rank: int
-) -> list[Phase]:
+def _computing_phases(evaluated: Evaluated, held: Held, batch: Batch, rank: int) -> list[Phase]:
     """Forward, loss and backward: the largest moment of each."""
     samples, length = batch.micro_batch_size, batch.sequence_length
     largest: dict[PhaseName, tuple[int, StepMoment]] = {}
-    for moment, (fixed_bytes, bytes_per_sample) in zip(moments, lines, strict=True):
+    for moment, fixed_bytes, bytes_per_sample in evaluated:
         bytes_ = fixed_bytes + samples * bytes_per_sample
         known = largest.get(moment.phase)
         if known is None or bytes_ > known[0]:
@@ -167,12 +174,10 @@ def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
     ]
 
 
-def _affine_moments(
-    moments: tuple[StepMoment, ...], lines: list[Line], phases: list[Phase], held: Held
-) -> tuple[Moment, ...]:
+def _affine_moments(evaluated: Evaluated, phases: list[Phase], held: Held) -> tuple[Moment, ...]:
     """The moments that can be the largest at some micro-batch: fewer fixed bytes must mean more a sample."""
     base = sum(held.values())
-    ranked = [(base + fixed, slope, moment.phase) for moment, (fixed, slope) in zip(moments, lines, strict=True)]
+    ranked = [(base + fixed_bytes, slope, moment.phase) for moment, fixed_bytes, slope in evaluated]
     ranked += [(phase.bytes, 0, phase.name) for phase in phases if phase.name in UPDATING]
     steepest = -1
     kept = []
@@ -231,14 +236,19 @@ def _warnings(architecture: Architecture) -> tuple[Notice, ...]:
 def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:
     """The largest micro-batch whose required bytes, at the estimate's slack, stay within ``usable_bytes``; 0 for none.
 
-    Each moment is affine in the micro-batch, so this is the smallest of a few divisions.
+    Each moment is affine in the micro-batch, so this is the smallest of a few divisions. It is exact but for
+    Liger's loss, where a few sequences more may fit.
     """
     budget = usable_bytes - CUDA_CONTEXT_BYTES
     allocated = budget * 1000 // (1000 + SLACK_MEDIAN[0])
+    return max(_largest_within(moments, allocated) for moments in estimate.moments)
+
+
+def _largest_within(moments: tuple[Moment, ...], allocated_bytes: int) -> int:
     bounds = []
-    for moment in estimate.moments:
+    for moment in moments:
         if moment.bytes_per_sample:
-            bounds.append((allocated - moment.fixed_bytes) // moment.bytes_per_sample)
-        elif moment.fixed_bytes > allocated:
+            bounds.append((allocated_bytes - moment.fixed_bytes) // moment.bytes_per_sample)
+        elif moment.fixed_bytes > allocated_bytes:
             return 0
     return max(0, min(bounds, default=0))

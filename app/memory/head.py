@@ -38,10 +38,28 @@ def loss_tile(kernel: LossKernel, architecture: Architecture, token_count: int) 
                 return LossTile(fixed_elements=CHUNK_TOKENS * words)
             return LossTile(elements_per_token=words)
         case LossKernel.LIGER:
-            parts = -(-vocab_size // architecture.hidden_size)
-            rows = -(-token_count // parts)
-            chunk = min(1 << (rows - 1).bit_length(), token_count)
-            return LossTile(elements_per_token=-(-chunk * vocab_size // token_count))
+            rows = -(-token_count // liger_parts(architecture))
+            return LossTile(fixed_elements=min(1 << (rows - 1).bit_length(), token_count) * vocab_size)
+
+
+def liger_parts(architecture: Architecture) -> int:
+    """Into how many parts Liger cuts the tokens: so that a tile is about as large as the hidden states."""
+    return -(-architecture.vocab_size // architecture.hidden_size)
+
+
+def bounding_tiles(kernel: LossKernel, architecture: Architecture) -> tuple[LossTile, ...]:
+    """Tiles that are linear in the tokens, each at least the kernel's at any number of them.
+
+    Of TRL's two one is exact: a tile grows with the tokens up to 4,096 and no further. Liger's power of two of
+    rows is less than 2 × tokens ÷ parts + 1, and vocabulary ÷ parts is at most the hidden size.
+    """
+    match kernel:
+        case LossKernel.STANDARD:
+            return (LossTile(),)
+        case LossKernel.CHUNKED:
+            return loss_tile(kernel, architecture, 1), loss_tile(kernel, architecture, CHUNK_TOKENS)
+        case LossKernel.LIGER:
+            return (LossTile(fixed_elements=architecture.vocab_size, elements_per_token=2 * architecture.hidden_size),)
 
 
 @dataclass(frozen=True, slots=True)

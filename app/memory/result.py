@@ -115,7 +115,8 @@ class MemoryEstimate:
     overheads: tuple[Component, ...]
     phases: tuple[Phase, ...]
     host_bytes: int
-    moments: tuple[Moment, ...]
-    """The same run's peak as a function of the micro-batch."""
+    moments: tuple[tuple[Moment, ...], ...]
+    """The same run's peak as a function of the micro-batch: at most the largest moment of each of these sets.
+    One of them is exact, except under Liger's loss, whose tile grows in steps."""
     assumptions: tuple[str, ...]
     warnings: tuple[Notice, ...]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.memory.build import parse_config
-from app.memory.head import CHUNK_TOKENS, CHUNK_WORDS, loss_tile
+from app.memory.head import CHUNK_TOKENS, CHUNK_WORDS, LossTile, bounding_tiles, loss_tile
 from app.memory.inputs import LossKernel
 from app.memory.result import ComponentName, PhaseName
 from tests.memory.runs import SMALL, estimate, part, phase_bytes
@@ -91,6 +91,21 @@ def test_liger_keeps_the_hidden_states_gradient_from_forward_to_backward() -> No
     without_tile = part(frozen, ComponentName.ACTIVATIONS, PhaseName.LOSS)
     standard = estimate(WIDE, micro_batch_size=BATCH, sequence_length=LENGTH, method="lora")
     assert without_tile - part(standard, ComponentName.ACTIVATIONS, PhaseName.LOSS) == 2 * 256 * BATCH * LENGTH
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 250, 251, 511, 512, 4095, 4096, 4097, 100_000])
+@pytest.mark.parametrize("kernel", LossKernel)
+def test_bounding_tiles_are_never_smaller_than_the_tile(kernel: LossKernel, tokens: int) -> None:
+    architecture = parse_config(WIDE)
+
+    def elements(tile: LossTile) -> int:
+        return tile.fixed_elements + tile.elements_per_token * tokens
+
+    bounds = [elements(tile) for tile in bounding_tiles(kernel, architecture)]
+    exact = elements(loss_tile(kernel, architecture, tokens))
+    assert min(bounds) >= exact
+    if kernel is not LossKernel.LIGER:
+        assert min(bounds) == exact
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 511, 512, 4095, 4096, 100_000])

@@ -97,12 +97,16 @@ def test_checkpointing_recomputes_a_layer_in_backward() -> None:
     assert kept.peak_allocated_bytes < whole.peak_allocated_bytes
 
 
-@pytest.mark.parametrize("fields", [{"method": "full"}, {"method": "lora"}, {"method": "qlora", "packing": False}])
+@pytest.mark.parametrize(
+    "fields", [{"method": "full"}, {"method": "lora", "loss_kernel": "chunked"}, {"method": "qlora", "packing": False}]
+)
 def test_the_moments_reproduce_the_peak_at_every_micro_batch(fields: dict[str, Any]) -> None:
     """One evaluation answers for a whole family of runs."""
     of_one = estimate(micro_batch_size=1, **fields)
     for size in (1, 2, 3, 8, 64):
-        predicted = max(moment.fixed_bytes + size * moment.bytes_per_sample for moment in of_one.moments)
+        predicted = min(
+            max(moment.fixed_bytes + size * moment.bytes_per_sample for moment in moments) for moments in of_one.moments
+        )
         assert predicted == estimate(micro_batch_size=size, **fields).peak_allocated_bytes
 
 
