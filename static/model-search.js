@@ -30,6 +30,8 @@ for (const [name, value] of Object.entries({
 })) input.setAttribute(name, value);
 
 function close() {
+  clearTimeout(timer);
+  pending?.abort();
   list.hidden = true;
   active = -1;
   input.setAttribute("aria-expanded", "false");

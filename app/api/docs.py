@@ -110,7 +110,7 @@ async def docs(request: Request) -> Response:
     """The API's reference."""
     context = page_context(request, state_of(request))
     page = docs_page(context, request.app.openapi())
-    return respond(request, render("docs.html", page, context.fmt.translations).encode())
+    return respond(render("docs.html", page, context.fmt.translations).encode())
 
 
 def docs_page(context: PageContext, document: Mapping[str, Any]) -> DocsPage:

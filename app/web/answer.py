@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.inputs import MethodKind
@@ -100,8 +101,8 @@ def _by_method(
 
 
 def order_link(offer: OfferReport) -> str:
-    """Where an offer is ordered."""
-    return offer.order_url or ""
+    """Where an offer is ordered: through this site, which counts the click."""
+    return f"/go/{quote(offer.id, safe='')}" if offer.order_url else ""
 
 
 @lru_cache(maxsize=4)

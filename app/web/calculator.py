@@ -114,11 +114,11 @@ def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt:
     best = cheapest(result)
     if best and best.offer:
         facts.append(Fact(label=_("Cheapest"), value=short_card_name(best.name)))
-        facts.append(Fact(label=_("Its price"), value=price_text(best.offer, fmt)))
-    if result.time:
-        facts.append(Fact(label=_("Time"), value=fmt.duration(result.time.total_seconds)))
-    if result.cost:
-        facts.append(Fact(label=_("Cost"), value=fmt.money(result.cost.amount, result.cost.currency)))
+        if best.time and best.cost:
+            facts.append(Fact(label=_("Time on it"), value=fmt.duration(best.time.total_seconds)))
+            facts.append(Fact(label=_("Cost"), value=fmt.money(best.cost.amount, best.cost.currency)))
+        else:
+            facts.append(Fact(label=_("Its price"), value=price_text(best.offer, fmt)))
     return MethodCard(
         id=kind.value,
         name=name,

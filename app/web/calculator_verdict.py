@@ -8,7 +8,7 @@ from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.services.results import CardFit, EstimateResult, Suggestion
-from app.web.cards_view import card_size, cheapest, price_note, price_text, short_card_name
+from app.web.cards_view import HOLDS, card_size, cheapest, price_note, price_text, short_card_name
 from app.web.components import Chip, ChipGroup, Fact, Gauge, Link
 from app.web.form import FormState, named_errors
 from app.web.formatting import Formatter
@@ -51,7 +51,7 @@ def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
         actions.append(
             Link(text=_("Order: {card}").format(card=short_card_name(orderable.name)), url=url, is_current=True)
         )
-    held = sum(card.verdict in {Verdict.FITS, Verdict.TIGHT} for card in result.gpus)
+    held = sum(card.verdict in HOLDS for card in result.gpus)
     if held:
         actions.append(
             Link(text=fmt.ngettext("See {count} card", "Compare {count} cards", held).format(count=held), url="#cards")
@@ -170,19 +170,24 @@ def _detail(result: EstimateResult, best: CardFit | None, chosen: CardFit | None
     else:
         run += "."
     sentences = [run]
-    if chosen and chosen.offer and chosen.verdict in {Verdict.FITS, Verdict.TIGHT} and chosen is not best:
-        sentences.append(
-            _("It rents from {price} ({note}).").format(
-                price=price_text(chosen.offer, fmt), note=price_note(chosen.offer, fmt)
-            )
-        )
+    if chosen and chosen.offer and chosen.verdict in HOLDS and chosen is not best:
+        sentences.append(_job_sentence(chosen, _("It takes {job}: {price} ({note})."), fmt))
     if best and best.offer:
-        sentences.append(
-            _("The cheapest card that holds the run is the {card}, from {price} ({note}).").format(
-                card=short_card_name(best.name), price=price_text(best.offer, fmt), note=price_note(best.offer, fmt)
-            )
-        )
+        sentences.append(_job_sentence(best, _("Cheapest on the {card}: {job}, {price} ({note})."), fmt))
     return " ".join(sentences)
+
+
+def _job_sentence(card: CardFit, sentence: str, fmt: Formatter) -> str:
+    """What the job takes and costs on a card, or its price alone while neither is known."""
+    _ = fmt.gettext
+    assert card.offer is not None
+    name, price, note = short_card_name(card.name), price_text(card.offer, fmt), price_note(card.offer, fmt)
+    if card.time is None or card.cost is None:
+        return _("The {card} rents from {price} ({note}).").format(card=name, price=price, note=note)
+    job = _("about {time} and {cost}").format(
+        time=fmt.duration(card.time.total_seconds), cost=fmt.money(card.cost.amount, card.cost.currency)
+    )
+    return sentence.format(card=name, job=job, price=price, note=note)
 
 
 def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tuple[Fact, ...]:

@@ -11,7 +11,7 @@ from app.memory.device import Verdict
 from app.services.results import CardFit, EstimateResult, OfferReport
 from app.units import GIB
 from app.web.charts import percent
-from app.web.components import CardRow, CardTable, Tag
+from app.web.components import CardRow, CardTable, Link, Tag
 from app.web.formatting import EN_DASH, Formatter
 from app.web.links import page_link
 from app.web.outcome import Outcome
@@ -31,7 +31,9 @@ class CardGroup:
 
     title: str
     summary: str
-    table: CardTable
+    table: CardTable | None
+    names: tuple[Link, ...]
+    """Instead of a table where there is nothing to say but what is free."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,12 +103,14 @@ class _Rows:
 
     def __init__(self, outcome: Outcome, fmt: Formatter) -> None:
         self._outcome, self._fmt = outcome, fmt
+        # One link for all cards but for the card's name at its end.
+        self._card_link = page_link(outcome.chosen, {"gpu": None}) + "&gpu="
 
     def row(self, card: CardFit) -> CardRow:
         fmt, _ = self._fmt, self._fmt.gettext
         offer = card.offer
         used = min(1.0, self._outcome.result.memory.required_bytes / card.usable_bytes) if card.usable_bytes else 1.0
-        judge_url = page_link(self._outcome.chosen, {"gpu": card.slug})
+        judge_url = self._card_link + card.slug
         return CardRow(
             name=short_card_name(card.name),
             sold_as=_("sold as {size}").format(size=card_size(card.slug, card.memory_bytes, self._outcome.labels)),
@@ -121,6 +125,14 @@ class _Rows:
             order_url=self._outcome.order(offer) if offer and card.verdict in HOLDS else "",
             order_text=_("Order"),
             fix_url="" if card.verdict in HOLDS else judge_url + "#less",
+        )
+
+    def names(self, cards: Sequence[CardFit]) -> tuple[Link, ...]:
+        """Cards in a line each: name, verdict where it is not a plain fit, what is free."""
+        high, fmt = self._outcome.result.memory.required_high_bytes, self._fmt
+        return tuple(
+            Link(text=short_card_name(card.name), url=self._card_link + card.slug, detail=_memory_text(card, high, fmt))
+            for card in cards
         )
 
     def table(self, cards: Sequence[CardFit], name: str) -> CardTable:
@@ -178,20 +190,28 @@ def cards_section(outcome: Outcome, fmt: Formatter) -> CardsSection:
     count = len(hourly) + len(monthly) + len(unpriced)
     return CardsSection(
         title=_("Which card to rent") if lead else _("No single card holds it"),
-        order_text=_("Cheapest server first.") if hourly or monthly else "",
+        order_text=_order_text(lead, fmt),
         lead=rows.table(lead[:FIRST_CARDS], _("Cards that hold the run")) if lead else None,
         nothing_text="" if lead else _nothing_text(result, fmt),
         groups=tuple(
             CardGroup(
                 title=title,
                 summary=fmt.ngettext("{count} card", "{count} cards", len(cards)).format(count=len(cards)),
-                table=rows.table(cards, title),
+                table=rows.table(cards, title) if cards is not unpriced else None,
+                names=rows.names(cards) if cards is unpriced else (),
             )
             for title, cards in folded
             if cards
         ),
         count=count,
     )
+
+
+def _order_text(cards: Sequence[CardFit], fmt: Formatter) -> str:
+    _ = fmt.gettext
+    if not any(card.offer for card in cards):
+        return ""
+    return _("Cheapest job first.") if any(card.cost for card in cards) else _("Cheapest server first.")
 
 
 def _nothing_text(result: EstimateResult, fmt: Formatter) -> str:

@@ -125,7 +125,8 @@ def compare_page(
         title=_("Full, LoRA or QLoRA: what each takes"),
         lead=_(
             "Memory by model and method, in GB throughout (10⁹ bytes), since the published figures below are. The "
-            "method alone does not decide it: checkpointing, the optimizer’s implementation and the micro-batch move it as much."
+            "method alone does not decide it: checkpointing, the optimizer’s implementation and the micro-batch move "
+            "it as much."
         ),
         method_names=tuple(_(METHODS[kind]) for kind in MethodKind),
         own_text=_(

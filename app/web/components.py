@@ -12,6 +12,7 @@ class Link:
     text: str
     url: str
     is_current: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from gettext import NullTranslations
 from typing import Final
 
@@ -79,6 +79,11 @@ class Formatter:
     unit: MemoryUnit = MemoryUnit.GIB
     translations: NullTranslations = field(default_factory=NullTranslations)
 
+    @cached_property
+    def locale_name(self) -> str:
+        """The locale as Babel writes it, such as ``en_GB``."""
+        return str(self.locale)
+
     def in_unit(self, unit: MemoryUnit) -> "Formatter":
         """The same reader on a page that counts in ``unit``."""
         return replace(self, unit=unit)
@@ -95,11 +100,11 @@ class Formatter:
 
     def integer(self, value: int) -> str:
         """``8192`` as ``8,192``."""
-        return _fixed(Decimal(value), 0, str(self.locale))
+        return _fixed(Decimal(value), 0, self.locale_name)
 
     def decimal(self, value: float | Decimal, digits: int = 1) -> str:
         """A number with exactly ``digits`` decimals."""
-        return _fixed(Decimal(value), digits, str(self.locale))
+        return _fixed(Decimal(value), digits, self.locale_name)
 
     def plain(self, value: float | Decimal) -> str:
         """A number with as few decimals as it needs, at most three."""
@@ -169,7 +174,7 @@ class Formatter:
 
     def money(self, amount: Decimal, currency: str) -> str:
         """An amount with its currency; whole units from 1,000 on."""
-        return _money(amount, currency, str(self.locale))
+        return _money(amount, currency, self.locale_name)
 
     def duration(self, seconds: float) -> str:
         """Seconds, minutes, hours or days: the unit in which the figure reads best."""
@@ -185,7 +190,7 @@ class Formatter:
 
     def date(self, day: date) -> str:
         """``24 May 2026``."""
-        return _date(day, str(self.locale))
+        return _date(day, self.locale_name)
 
 
 BRITISH: Final = Locale("en", "GB")

@@ -1,30 +1,34 @@
 """The pages' routes: read the query, build the view model, render, keep."""
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.api.state import AppState, state_of
 from app.catalogue.snapshot import Snapshot
 from app.web.answer import answer, card_labels, choices, own_comparison
-from app.web.cache import PageCache
 from app.web.calculator import calculator_page
 from app.web.compare import compare_page
 from app.web.compare_published import PublishedView, published_view
+from app.web.embed.colour import brand_css_path
+from app.web.embed.discovery import discovery_url
+from app.web.embed.kept import KeptAnswer, KeptAnswers, Made
 from app.web.formatting import Formatter, MemoryUnit
 from app.web.language import formatter, unit_of
 from app.web.shell import PageContext
 from app.web.static_files import router as static_router
 from app.web.templating import render
+from app.web.turn_to import turn_to
 
 router = APIRouter(include_in_schema=False)
 
 HTML = "text/html; charset=utf-8"
-_CACHE = PageCache()
+_KEPT = KeptAnswers()
 
 
 def page_context(request: Request, parts: AppState, *, unit: str | None = None) -> PageContext:
@@ -36,20 +40,31 @@ def page_context(request: Request, parts: AppState, *, unit: str | None = None) 
         fmt=formatter(settings.locale, asked_unit),
         base_url=base_url.rstrip("/"),
         brand_name=settings.brand_name,
+        brand_css_url=brand_css_path(settings.brand_colour.removeprefix("#").lower()) if settings.brand_colour else "",
         preferences={"units": asked_unit} if asked_unit != settings.units and unit is None else {},
     )
 
 
-def respond(request: Request, body: bytes, status: int = 200) -> Response:
-    """A page with a tag by which a browser may ask whether it still holds."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    headers = {"etag": tag, "cache-control": "public, max-age=0, must-revalidate"}
-    if status == 200 and request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(body, status_code=status, media_type=HTML, headers=headers)
+class Page(Response):
+    """A page ready to send, plain or compressed, with a tag by which a browser may ask whether it still holds."""
+
+    def __init__(self, answer: KeptAnswer) -> None:
+        super().__init__(status_code=answer.status)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await self._answer.send(scope, send)
 
 
-def cached(request: Request, parts: AppState, context: PageContext, make: Callable[[], tuple[bytes, int]]) -> Response:
+def respond(body: bytes, status: int = 200) -> Page:
+    """A page that browsers keep but ask about."""
+    return Page(KeptAnswer(Made(body=body, media_type=HTML, status=status, max_age_seconds=0)))
+
+
+async def cached(
+    request: Request, parts: AppState, context: PageContext, make: Callable[[], tuple[bytes, int]]
+) -> Response:
     """Answer from the cache, which knows everything a page is made of: address, catalogue, day, reader and host."""
     key = (
         request.url.path,
@@ -58,17 +73,21 @@ def cached(request: Request, parts: AppState, context: PageContext, make: Callab
         parts.today(),
         context.base_url,
         context.fmt.unit,
-        str(context.fmt.locale),
+        context.fmt.locale_name,
         context.brand_name,
+        context.brand_css_url,
+        (parts.settings.contact_url, parts.settings.browse_url),
     )
-    body = _CACHE.get(key)
-    if body is not None:
-        return respond(request, body)
-    body, status = make()
+    kept = _KEPT.get(key)
+    if kept is not None:
+        return Page(kept)
+    body, status = await run_in_threadpool(make)
+    made = Made(body=body, media_type=HTML, status=status, max_age_seconds=0)
+    answer = KeptAnswer(made)
     # A page about a pasted configuration ends when the configuration is dropped; an error page is not worth keeping.
     if status == 200 and "config:" not in request.url.query.lower().replace("%3a", ":"):
-        _CACHE.put(key, body)
-    return respond(request, body, status)
+        _KEPT.put(key, answer)
+    return Page(answer)
 
 
 @router.get("/")
@@ -86,12 +105,15 @@ async def calculator(request: Request) -> Response:
             state=found.state,
             choices=choices(snapshot, today),
             outcome=found.outcome,
-            oembed_url=context.absolute(f"/oembed?url={quote(page_url, safe='')}&format=json"),
+            oembed_url=discovery_url(page_url, context.base_url),
         )
+        if found.outcome is not None:
+            turns = turn_to(parts.settings, found.outcome, context.fmt)
+            page = replace(page, verdict=replace(page.verdict, actions=(*turns, *page.verdict.actions)))
         status = 200 if found.outcome is not None else 422
         return render("calculator.html", page, context.fmt.translations).encode(), status
 
-    return cached(request, parts, context, make)
+    return await cached(request, parts, context, make)
 
 
 @lru_cache(maxsize=8)
@@ -116,9 +138,12 @@ async def compare_methods(request: Request) -> Response:
             labels=card_labels(snapshot),
             published=_published(snapshot, context.fmt),
         )
+        asked = f"/compare?{request.url.query}" if request.url.query else "/compare"
+        oembed_url = discovery_url(context.absolute(asked), context.base_url)
+        page = replace(page, meta=replace(page.meta, oembed_url=oembed_url))
         return render("compare.html", page, context.fmt.translations).encode(), 200 if own.problem is None else 422
 
-    return cached(request, parts, context, make)
+    return await cached(request, parts, context, make)
 
 
 router.include_router(static_router)

@@ -106,7 +106,7 @@ async def builder(request: Request) -> Response:
     parts = state_of(request)
     context = page_context(request, parts)
     body = await run_in_threadpool(_rendered, request, parts, context)
-    return respond(request, body)
+    return respond(body)
 
 
 def _rendered(request: Request, parts: AppState, context: PageContext) -> bytes:

@@ -1,18 +1,16 @@
-"""The offers a widget shows: the best first, each with its order link, and where to turn when there is none."""
+"""The offers a widget shows: the best first, each with its order link."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.services.results import CardFit, EstimateResult, OfferReport
-from app.settings import Settings
 from app.web.cards_view import HOLDS, card_size, holding, price_note, price_text, short_card_name
-from app.web.components import Link
 from app.web.embed.query import Campaign
 from app.web.formatting import EN_DASH, Formatter
-from app.web.orders import browse_path, contact_path, order_path
+from app.web.orders import order_path
 from app.web.outcome import Outcome
 
 
@@ -82,19 +80,3 @@ def best_cards(result: EstimateResult, chosen: CardFit | None) -> list[CardFit]:
         if card.verdict is Verdict.FITS and card not in first
     ]
     return first + rest
-
-
-def turn_to(settings: Settings, outcome: Outcome, lines: Iterable[OfferLine], fmt: Formatter) -> tuple[Link, ...]:
-    """Where to go where nothing can be ordered: the operator's contact page with the run, and all servers.
-
-    Both lead through this host, the only one that a sandboxed frame's links may name.
-    """
-    if any(line.order_url for line in lines):
-        return ()
-    _ = fmt.gettext
-    links = []
-    if settings.contact_url:
-        links.append(Link(text=_("Ask us about this run"), url=contact_path(outcome.chosen), is_current=True))
-    if settings.browse_url:
-        links.append(Link(text=_("See all servers"), url=browse_path(), is_current=not links))
-    return tuple(links)

@@ -13,13 +13,14 @@ from app.web.cards_view import HOLDS, short_card_name
 from app.web.charts import StackedBar
 from app.web.components import Fact, Link
 from app.web.embed.discovery import discovery_url
-from app.web.embed.offers import OfferLine, best_cards, offer_line, turn_to
+from app.web.embed.offers import OfferLine, best_cards, offer_line
 from app.web.embed.query import EmbedQuery
 from app.web.form import named_errors
 from app.web.formatting import EN_DASH, Formatter
 from app.web.links import page_link
 from app.web.memory_view import gauge
 from app.web.outcome import Outcome
+from app.web.turn_to import turn_to
 from app.web.wording import METHODS
 
 MORE_OFFERS: Final = 2
@@ -122,7 +123,7 @@ def result_widget(found: Answer, query: EmbedQuery, settings: Settings) -> Resul
         facts=_facts(result, chosen_card, cards, fmt),
         first=lines[0] if lines else None,
         others=tuple(lines[1:]),
-        turn_to=turn_to(settings, outcome, lines, fmt),
+        turn_to=turn_to(settings, outcome, fmt),
         change_url=page_link(outcome.chosen),
         change_text=_("Change the run"),
         data=_message(outcome),

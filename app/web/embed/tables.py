@@ -10,7 +10,6 @@ from app.services.compare import compare
 from app.services.lookup import find_gpu
 from app.web.answer import Answer, answer, card_labels
 from app.web.components import Link
-from app.web.embed.offers import turn_to
 from app.web.embed.query import EmbedQuery, TableRows
 from app.web.embed.table import (
     Column,
@@ -27,6 +26,7 @@ from app.web.embed.table import (
 )
 from app.web.form import named_errors
 from app.web.links import chosen_fields, page_link
+from app.web.turn_to import turn_to
 
 
 def table_view(query: EmbedQuery, parts: AppState) -> TableView:
@@ -62,7 +62,7 @@ def _of_run(
     else:
         columns, rows = methods_table(outcome, query.campaign, fmt)
         title = _("Fine-tune {model}: three methods, the cheapest card for each").format(model=model)
-    lines = [cell.order for row in rows for cell in row.cells if cell.order]
+    orders = any(cell.order for row in rows for cell in row.cells)
     chosen = {name: value for name, value in outcome.chosen.items() if name not in {"gpu", "method"}}
     return _view(
         query,
@@ -70,7 +70,7 @@ def _of_run(
         title=title,
         setting=batch_text(outcome.result, fmt),
         table=(columns, rows),
-        turn_to=turn_to(parts.settings, outcome, lines, fmt),
+        turn_to=() if orders else turn_to(parts.settings, outcome, fmt),
         change=(page_link(chosen), _("Try another model")),
         data={"rows": layout.value, "model": outcome.result.run.model},
     )

@@ -1,18 +1,14 @@
 """A real Chromium before a host page of another origin."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from app.catalogue.snapshot import Snapshot
 from tests.browser.embed.sites import HostSite, host_site, service
-from tests.conftest import missing
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 SHIFTS = """
 window.shift = 0;
@@ -43,17 +39,6 @@ def service_url(snapshot: Snapshot, shop_order_url: str) -> Iterator[str]:
 def host(service_url: str) -> Iterator[HostSite]:
     with host_site(service_url) as site:
         yield site
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-    if path is None:
-        missing("Chromium", "apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
