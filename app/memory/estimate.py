@@ -19,6 +19,7 @@ from app.memory.overheads import (
     workspace_bytes,
 )
 from app.memory.parts import COMPONENTS, OVERHEADS
+from app.memory.peaks import peak_moments
 from app.memory.policy import Policy, make_policy
 from app.memory.result import (
     Component,
@@ -31,7 +32,7 @@ from app.memory.result import (
     PhaseName,
 )
 from app.memory.states import States, model_states
-from app.memory.step import StepMoment, step_moments
+from app.memory.step import StepMoment
 from app.memory.tape import Category
 from app.memory.verdict import judge
 from app.units import ALLOCATION_BLOCK_BYTES
@@ -73,15 +74,15 @@ def estimate_memory(
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
-    exact = _evaluated(run_moments(architecture, policy, states, batch, tile), batch, rank)
-    phases = _computing_phases(exact, held, batch, rank)
+    exact = _evaluated(run_moments(architecture, policy, states, batch, rank, tile), batch)
+    phases = _computing_phases(exact, held, batch)
     phases += _updating_phases(states, held, clips=method.max_grad_norm > 0)
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
     reserved = reserved_interval(allocated)
     slack = share(peak.bytes, SLACK_MEDIAN)
     bounds = [
-        exact if bound == tile else _evaluated(run_moments(architecture, policy, states, batch, bound), batch, rank)
+        exact if bound == tile else _evaluated(run_moments(architecture, policy, states, batch, rank, bound), batch)
         for bound in bounding_tiles(batch.loss_kernel, architecture)
     ]
     return MemoryEstimate(
@@ -108,21 +109,22 @@ def estimate_memory(
 
 
 def run_moments(
-    architecture: Architecture, policy: Policy, states: States, batch: Batch, tile: LossTile
+    architecture: Architecture, policy: Policy, states: States, batch: Batch, rank: int, tile: LossTile
 ) -> tuple[StepMoment, ...]:
     """The moments of this run's forward and backward, with a fused loss's tile of this size."""
-    return step_moments(
+    return peak_moments(
         architecture,
         policy,
         LossPolicy(batch.loss_kernel, tile, batch.keep_logits, states.trains_head),
         batch.gradient_checkpointing,
         _masked_length(architecture, batch.sequence_length),
         states.trains_embedding,
+        rank,
     )
 
 
-def _evaluated(moments: tuple[StepMoment, ...], batch: Batch, rank: int) -> Evaluated:
-    return [(moment, *moment.total.line(batch.sequence_length, rank)) for moment in moments]
+def _evaluated(moments: tuple[StepMoment, ...], batch: Batch) -> Evaluated:
+    return [(moment, *moment.total.line(batch.sequence_length)) for moment in moments]
 
 
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
@@ -142,7 +144,7 @@ def _held_throughout(states: States, *, accumulating: bool) -> Held:
     return held
 
 
-def _computing_phases(evaluated: Evaluated, held: Held, batch: Batch, rank: int) -> list[Phase]:
+def _computing_phases(evaluated: Evaluated, held: Held, batch: Batch) -> list[Phase]:
     """Forward, loss and backward: the largest moment of each."""
     samples, length = batch.micro_batch_size, batch.sequence_length
     largest: dict[PhaseName, tuple[int, StepMoment]] = {}
@@ -157,7 +159,7 @@ def _computing_phases(evaluated: Evaluated, held: Held, batch: Batch, rank: int)
             parts = dict(held)
             for category, size in largest[name][1].parts:
                 component = CATEGORY_COMPONENT[category]
-                parts[component] = parts.get(component, 0) + size.at(samples, length, rank)
+                parts[component] = parts.get(component, 0) + size.at(samples, length)
             phases.append(_phase(name, parts))
     return phases
 

@@ -42,7 +42,7 @@ class Size(NamedTuple):
         """``numerator ÷ denominator`` of it, rounded up."""
         return Size(*(-(-coefficient * numerator // denominator) for coefficient in self))
 
-    def line(self, sequence_length: int, rank: int) -> tuple[int, int]:
+    def line(self, sequence_length: int, rank: int = 0) -> tuple[int, int]:
         """Bytes that do not grow with the micro-batch, and what one more sequence of it adds."""
         a, b, c, d, e, f, g = self
         return (
@@ -50,16 +50,30 @@ class Size(NamedTuple):
             sequence_length * (e + f * rank + g * sequence_length),
         )
 
-    def at(self, micro_batch_size: int, sequence_length: int, rank: int) -> int:
+    def at(self, micro_batch_size: int, sequence_length: int, rank: int = 0) -> int:
         """Bytes, as a number."""
         fixed_bytes, bytes_per_sample = self.line(sequence_length, rank)
         return fixed_bytes + micro_batch_size * bytes_per_sample
+
+    def at_rank(self, rank: int) -> "Size":
+        """The same size with the rank put in."""
+        a, b, c, d, e, f, g = self
+        return Size(a + b * rank, 0, c, d, e + f * rank, 0, g)
 
     def dominates(self, other: "Size") -> bool:
         """At least as large as ``other`` whatever the batch, sequence and rank."""
         a, b, c, d, e, f, g = self
         h, i, j, k, m, n, o = other
         return e >= m and a >= h and f >= n and b >= i and c >= j and d >= k and g >= o
+
+    def outweighs(self, other: "Size") -> bool:
+        """At least as large as ``other`` at every batch and sequence of at least one; both have their rank put in.
+
+        The difference is a + c·S + d·S² + B·S·(e + g·S). Where e + g·S is never negative it is least at B = 1,
+        and there (d + g)·(S² − S) + (d + g + c + e)·(S − 1) + (d + g + c + e + a), of which no term is negative.
+        """
+        a, _, c, d, e, _, g = self - other
+        return g >= 0 and e + g >= 0 and d + g >= 0 and d + g + c + e >= 0 and d + g + c + e + a >= 0
 
 
 ZERO = Size()

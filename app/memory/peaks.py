@@ -1,0 +1,50 @@
+"""Of a step's moments, those that can be a phase's largest once the adapters' rank is known.
+
+What a layer keeps is derived for any rank, and with the rank open few moments can be ruled out. A rank is shared
+by many runs, so that it is put in once, and most moments fall away.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from app.memory.architecture import Architecture
+from app.memory.head import LossPolicy
+from app.memory.inputs import Checkpointing
+from app.memory.policy import Policy
+from app.memory.result import PhaseName
+from app.memory.step import StepMoment, step_moments
+
+
+@lru_cache(maxsize=8192)
+def peak_moments(
+    architecture: Architecture,
+    policy: Policy,
+    loss: LossPolicy,
+    checkpointing: Checkpointing,
+    masked_length: int,
+    trains_embedding: bool,
+    rank: int,
+) -> tuple[StepMoment, ...]:
+    """The moments of :func:`~app.memory.step.step_moments` that can be the largest of their phase at ``rank``.
+
+    Their sizes do not depend on the rank any more.
+    """
+    moments = step_moments(architecture, policy, loss, checkpointing, masked_length, trains_embedding)
+    return largest_possible(_at_rank(moment, rank) for moment in moments)
+
+
+def _at_rank(moment: StepMoment, rank: int) -> StepMoment:
+    parts = tuple((category, size.at_rank(rank)) for category, size in moment.parts)
+    return StepMoment(moment.phase, moment.total.at_rank(rank), parts)
+
+
+def largest_possible(moments: Iterable[StepMoment]) -> tuple[StepMoment, ...]:
+    """Those that no other of their phase outweighs at every batch and sequence."""
+    kept: dict[PhaseName, list[StepMoment]] = {}
+    for moment in moments:
+        rivals = kept.setdefault(moment.phase, [])
+        if any(rival.total.outweighs(moment.total) for rival in rivals):
+            continue
+        rivals[:] = [rival for rival in rivals if not moment.total.outweighs(rival.total)]
+        rivals.append(moment)
+    return tuple(moment for rivals in kept.values() for moment in rivals)
