@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
+from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, loss_tile
 from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Precision, QuantizationFormat
 from app.memory.optimizers import OPTIMIZERS
@@ -25,7 +26,6 @@ from app.memory.result import (
     Component,
     ComponentName,
     MemoryEstimate,
-    Moment,
     Notice,
     OverheadName,
     Phase,
@@ -48,8 +48,6 @@ CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
 __all__ = ["estimate_memory", "judge", "largest_micro_batch"]
 
 Held = dict[ComponentName, int]
-Evaluated = list[tuple[StepMoment, int, int]]
-"""Moments with the bytes that do not grow with the micro-batch, and those that one more sequence adds."""
 
 
 def estimate_memory(
@@ -74,17 +72,17 @@ def estimate_memory(
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
-    exact = _evaluated(run_moments(architecture, policy, states, batch, rank, tile), batch)
-    phases = _computing_phases(exact, held, batch)
-    phases += _updating_phases(states, held, clips=method.max_grad_norm > 0)
+    moments = run_moments(architecture, policy, states, batch, rank, tile)
+    updating = _updating_phases(states, held, clips=method.max_grad_norm > 0)
+    phases = (*_computing_phases(moments, held, batch), *updating)
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
     reserved = reserved_interval(allocated)
     slack = share(peak.bytes, SLACK_MEDIAN)
-    bounds = [
-        exact if bound == tile else _evaluated(run_moments(architecture, policy, states, batch, rank, bound), batch)
+    bounds = (
+        moments if bound == tile else run_moments(architecture, policy, states, batch, rank, bound)
         for bound in bounding_tiles(batch.loss_kernel, architecture)
-    ]
+    )
     return MemoryEstimate(
         parameters=states.counts,
         peak_allocated_bytes=peak.bytes,
@@ -100,9 +98,14 @@ def estimate_memory(
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
             overhead(OverheadName.CUDA_CONTEXT, CUDA_CONTEXT_BYTES),
         ),
-        phases=tuple(phases),
+        phases=phases,
         host_bytes=0,
-        moments=tuple(_affine_moments(evaluated, phases, held) for evaluated in bounds),
+        growth=Growth(
+            bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
+            sequence_length=batch.sequence_length,
+            throughout_bytes=sum(held.values()),
+            update_bytes=max(phase.bytes for phase in updating),
+        ),
         assumptions=_assumptions(architecture, method, policy, batch),
         warnings=_warnings(architecture),
     )
@@ -123,10 +126,6 @@ def run_moments(
     )
 
 
-def _evaluated(moments: tuple[StepMoment, ...], batch: Batch) -> Evaluated:
-    return [(moment, *moment.total.line(batch.sequence_length)) for moment in moments]
-
-
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
     """The smallest length that reaches the same sliding windows as ``sequence_length``."""
     return max((window for window in architecture.windows if window <= sequence_length), default=0)
@@ -144,12 +143,12 @@ def _held_throughout(states: States, *, accumulating: bool) -> Held:
     return held
 
 
-def _computing_phases(evaluated: Evaluated, held: Held, batch: Batch) -> list[Phase]:
+def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch) -> list[Phase]:
     """Forward, loss and backward: the largest moment of each."""
     samples, length = batch.micro_batch_size, batch.sequence_length
     largest: dict[PhaseName, tuple[int, StepMoment]] = {}
-    for moment, fixed_bytes, bytes_per_sample in evaluated:
-        bytes_ = fixed_bytes + samples * bytes_per_sample
+    for moment in moments:
+        bytes_ = moment.total.at(samples, length)
         known = largest.get(moment.phase)
         if known is None or bytes_ > known[0]:
             largest[moment.phase] = (bytes_, moment)
@@ -176,21 +175,6 @@ def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
     ]
 
 
-def _affine_moments(evaluated: Evaluated, phases: list[Phase], held: Held) -> tuple[Moment, ...]:
-    """The moments that can be the largest at some micro-batch: fewer fixed bytes must mean more a sample."""
-    base = sum(held.values())
-    ranked = [(base + fixed_bytes, slope, moment.phase) for moment, fixed_bytes, slope in evaluated]
-    ranked += [(phase.bytes, 0, phase.name) for phase in phases if phase.name in UPDATING]
-    steepest = -1
-    kept = []
-    for fixed_bytes, bytes_per_sample, phase_name in sorted(ranked, reverse=True):
-        if bytes_per_sample > steepest:
-            steepest = bytes_per_sample
-            kept.append(Moment(phase_name, fixed_bytes, bytes_per_sample))
-    return tuple(kept)
-
-
-UPDATING = frozenset({PhaseName.CLIP, PhaseName.OPTIMIZER_STEP})
 IN_ORDER_OF_THE_STEP = tuple(PhaseName)
 IN_ORDER_OF_THE_CHART = tuple(ComponentName)
 
@@ -238,19 +222,8 @@ def _warnings(architecture: Architecture) -> tuple[Notice, ...]:
 def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:
     """The largest micro-batch whose required bytes, at the estimate's slack, stay within ``usable_bytes``; 0 for none.
 
-    Each moment is affine in the micro-batch, so this is the smallest of a few divisions. It is exact but for
-    Liger's loss, where a few sequences more may fit.
+    Exact but for Liger's loss, where a few sequences more may fit.
     """
     budget = usable_bytes - CUDA_CONTEXT_BYTES
     allocated = budget * 1000 // (1000 + SLACK_MEDIAN[0])
-    return max(_largest_within(moments, allocated) for moments in estimate.moments)
-
-
-def _largest_within(moments: tuple[Moment, ...], allocated_bytes: int) -> int:
-    bounds = []
-    for moment in moments:
-        if moment.bytes_per_sample:
-            bounds.append((allocated_bytes - moment.fixed_bytes) // moment.bytes_per_sample)
-        elif moment.fixed_bytes > allocated_bytes:
-            return 0
-    return max(0, min(bounds, default=0))
+    return estimate.growth.largest_within(allocated)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.memory.growth import Growth
+
 
 class PhaseName(StrEnum):
     """The phases of a training step, in order."""
@@ -59,15 +61,6 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One instant of the step, affine in the micro-batch: ``fixed_bytes + micro_batch_size × bytes_per_sample``."""
-
-    phase: PhaseName
-    fixed_bytes: int
-    bytes_per_sample: int
-
-
-@dataclass(frozen=True, slots=True)
 class Interval:
     """A low and a high bound in bytes that hold the truth with the estimate's ``coverage``."""
 
@@ -115,8 +108,7 @@ class MemoryEstimate:
     overheads: tuple[Component, ...]
     phases: tuple[Phase, ...]
     host_bytes: int
-    moments: tuple[tuple[Moment, ...], ...]
-    """The same run's peak as a function of the micro-batch: at most the largest moment of each of these sets.
-    One of them is exact, except under Liger's loss, whose tile grows in steps."""
+    growth: Growth
+    """The same run's peak as a function of the micro-batch."""
     assumptions: tuple[str, ...]
     warnings: tuple[Notice, ...]

@@ -52,8 +52,9 @@ class Size(NamedTuple):
 
     def at(self, micro_batch_size: int, sequence_length: int, rank: int = 0) -> int:
         """Bytes, as a number."""
-        fixed_bytes, bytes_per_sample = self.line(sequence_length, rank)
-        return fixed_bytes + micro_batch_size * bytes_per_sample
+        a, b, c, d, e, f, g = self
+        of_a_position = c + d * sequence_length + micro_batch_size * (e + f * rank + g * sequence_length)
+        return a + b * rank + sequence_length * of_a_position
 
     def at_rank(self, rank: int) -> "Size":
         """The same size with the rank put in."""
