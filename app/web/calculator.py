@@ -1,11 +1,11 @@
 """The calculator's page: one run, its verdict, the three methods side by side, the step's memory, cards and prices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.memory.device import Verdict
-from app.request import FIELDS
+from app.request import FIELDS, text_of
 from app.services.results import CardFit, EstimateResult
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
 from app.web.cards_view import CardsSection, card_size, cards_section, cheapest, price_text, short_card_name
@@ -246,8 +246,16 @@ def calculator_page(
     chosen = outcome.chosen if outcome is not None else context.preferences
     fields = {name: field_view(name, state, choices, fmt) for name in ESSENTIALS}
     if outcome is not None:
+        counted = _("A name or a Hugging Face id. {count} parameters.").format(
+            count=fmt.parameters(outcome.result.parameters.total - outcome.result.parameters.adapter)
+        )
+        fields["model"] = replace(fields["model"], hint=counted)
         fields["micro_batch_size"] = with_ruler(fields["micro_batch_size"], micro_batch_ruler(outcome, fmt))
-    current = state.run.method.value if state.run is not None else state.texts.get("method", "")
+    current = (
+        state.run.method.value
+        if state.run is not None
+        else state.texts.get("method", text_of(FIELDS["method"].default))
+    )
     path = page_link(chosen) if outcome is not None else ""
     return CalculatorPage(
         meta=page_meta(

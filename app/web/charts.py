@@ -34,6 +34,9 @@ LETTER_PX: Final = 7
 LABEL_PADDING_PX: Final = 12
 """A 12 px sans letter is about 6.5 px wide; the label starts 8 px into its segment."""
 
+LABEL_REACH_SHARE: Final = 0.1
+"""About how far a label reaches into its segment on a desktop."""
+
 MINIMUM_GAP_SHARE: Final = 0.01
 """Segments thinner than this get no dividing gap: it would swallow them."""
 
@@ -87,6 +90,11 @@ def label_layout(share: float, label: str) -> str:
     return "none"
 
 
+def _crossed(start: float, capacity_bytes: int | None, scale_bytes: int) -> bool:
+    """Whether the limit would run through a label that begins at ``start``."""
+    return capacity_bytes is not None and 0 <= capacity_bytes / scale_bytes - start < LABEL_REACH_SHARE
+
+
 def stacked_bar(
     sizes: dict[str, int],
     *,
@@ -112,7 +120,9 @@ def stacked_bar(
                 width=percent(share),
                 label=label,
                 value=(values or {}).get(group, ""),
-                shows=label_layout(share, label) if label else "none",
+                shows=label_layout(share, label)
+                if label and not _crossed(start, capacity_bytes, scale_bytes)
+                else "none",
             )
         )
         position += size

@@ -23,6 +23,7 @@ def test_choosing_another_run_changes_the_answer(open_page: OpenPage, width: int
     before = heading(page)
     page.locator("#f-sequence_length").fill("4096")
     page.locator("#f-model").fill("Mistral 7B v0.1")
+    page.keyboard.press("Tab")
     page.locator(".seg").get_by_text("LoRA", exact=True).click()
     page.get_by_role("button", name="Update").click()
     expect(page.locator("#method-lora")).to_be_visible()
