@@ -77,8 +77,9 @@ class _Ledger:
         """Remember this instant unless another dominates it."""
         self.grown = False
         total = sum_of(self.parts.values())
-        if any(other.total.dominates(total) for other in self.instants):
-            return
+        for other in self.instants:
+            if other.total.dominates(total):
+                return
         self.instants = [other for other in self.instants if not total.dominates(other.total)]
         self.instants.append(self.instant())
 
@@ -98,10 +99,11 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     ``accumulating``: every parameter already holds a gradient, counted outside; a new one is added to it.
     """
     saved = _saved_counts(tape)
-    forward, kept, cached = _walk_forward(tape, result, saved)
+    last_use = _last_use(tape)
+    forward, kept, cached = _walk_forward(tape, result, saved, last_use)
     backward, gradients = _walk_backward(tape, result, saved, kept, accumulating=accumulating)
     keeps_input = source is not None and source.storage in saved
-    quiet, _, _ = _walk_forward(tape, result, {})
+    quiet, _, _ = _walk_forward(tape, result, {}, last_use)
     return Profile(
         result.width,
         kept,
@@ -136,14 +138,19 @@ def _saved_category(storage: Storage) -> Category:
     return Category.ACTIVATION if storage.category is Category.TEMPORARY else storage.category
 
 
-def _walk_forward(
-    tape: Tape, result: Tensor, saved: Mapping[Storage, int]
-) -> tuple[tuple[Instant, ...], Instant, Size]:
+def _last_use(tape: Tape) -> dict[Storage, int]:
+    """The index of the last operation that makes or reads each storage."""
     last_use: dict[Storage, int] = {}
     for index, operation in enumerate(tape.operations):
         last_use.setdefault(operation.output.storage, index)
         for tensor in operation.inputs:
             last_use[tensor.storage] = index
+    return last_use
+
+
+def _walk_forward(
+    tape: Tape, result: Tensor, saved: Mapping[Storage, int], last_use: Mapping[Storage, int]
+) -> tuple[tuple[Instant, ...], Instant, Size]:
     ending: dict[int, list[Storage]] = {}
     cached = ZERO
     for storage, index in last_use.items():
