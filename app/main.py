@@ -23,7 +23,7 @@ from app.ops.body_limit import BodyLimit
 from app.ops.headers import StandardHeaders
 from app.services.policy import Policy
 from app.settings import Settings
-from app.web import oembed, orders, pages
+from app.web import landing_pages, oembed, orders, pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
 
@@ -124,7 +124,7 @@ def _include(app: FastAPI, parts: AppState) -> None:
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)
     app.include_router(docs.router)
-    for router in (pages.router, builder.router, oembed.router, orders.router):
+    for router in (pages.router, landing_pages.router, builder.router, oembed.router, orders.router):
         app.include_router(router)
     embeds.install(app, parts)
 

@@ -8,7 +8,13 @@ from app.web.components import Link, Note, PageMeta
 from app.web.formatting import Formatter, MemoryUnit
 from app.web.wording import mark
 
-NAVIGATION: Final = ((mark("Calculator"), "/"), (mark("Compare"), "/compare"))
+NAVIGATION: Final = (
+    (mark("Calculator"), "/"),
+    (mark("Compare"), "/compare"),
+    (mark("Best GPU"), "/best-gpu"),
+    (mark("Models"), "/models"),
+    (mark("Cards"), "/gpus"),
+)
 FOOTER_LINKS: Final = ((mark("Embed"), "/embed"), (mark("API"), "/docs"), (mark("OpenAPI document"), "/openapi.json"))
 
 

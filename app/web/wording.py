@@ -69,6 +69,12 @@ METHODS: Final[Mapping[MethodKind, str]] = {
     MethodKind.QLORA: mark("QLoRA"),
 }
 
+METHODS_IN_TEXT: Final[Mapping[MethodKind, str]] = {
+    MethodKind.FULL: mark("full fine-tuning"),
+    MethodKind.LORA: mark("LoRA"),
+    MethodKind.QLORA: mark("QLoRA"),
+}
+
 METHOD_RUNS: Final[Mapping[MethodKind, str]] = {
     MethodKind.FULL: mark("Full fine-tuning"),
     MethodKind.LORA: mark("LoRA fine-tuning"),

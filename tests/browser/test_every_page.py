@@ -13,6 +13,10 @@ PAGES = (
     "/?model=llama-3-70b&method=full&gpu=rtx-3090",
     "/?micro_batch_size=0",
     "/compare",
+    "/models/llama-3-8b",
+    "/gpus/rtx-3090",
+    "/best-gpu",
+    "/gpus",
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

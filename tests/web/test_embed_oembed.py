@@ -30,7 +30,13 @@ def asked(shop: TestClient, url: str, **options: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/?model=llama-3-8b&method=qlora", "/embed/calculator?theme=dark", "/embed/table?model=llama-3-8b"]
+    "path",
+    [
+        "/?model=llama-3-8b&method=qlora",
+        "/compare?models=llama-3-8b",
+        "/embed/calculator?theme=dark",
+        "/embed/table?model=llama-3-8b",
+    ],
 )
 def test_a_page_names_its_oembed_address_in_its_first_kilobytes(shop: TestClient, path: str) -> None:
     text = shop.get(path).text

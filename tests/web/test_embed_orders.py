@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.web.embed.query import Campaign
 from app.web.orders import CONTACT_CLICKS, ORDER_CLICKS, destination, order_path
 from tests.web.embedding import with_order_links
+from tests.web.reading import Page
 from tests.web.test_embed_frames import visitor
 
 CAMPAIGN = Campaign.of({"ref": "partner-1", "utm_source": "blog", "utm_medium": "widget"})
@@ -161,3 +162,22 @@ def test_the_api_gives_the_contact_link_with_the_run(snapshot: Snapshot) -> None
         assert query["run"] == "https://fit.example/?model=llama-3-70b&method=full&sequence_length=4096"
     with visitor(snapshot) as client:
         assert client.get("/api/v1/recommend?model=llama-3-8b&method=qlora").json()["contact_url"] is None
+
+
+def test_pages_show_the_operators_colour_picture_and_where_to_turn(snapshot: Snapshot) -> None:
+    settings = Settings(
+        brand_colour="#B4400F", contact_url="https://harbour.example/talk", browse_url="https://harbour.example/all"
+    )
+    path = "/?model=llama-3-70b&method=full&sequence_length=4096"
+    with visitor(snapshot, settings) as client:
+        page = Page(client.get(path).text)
+        assert "/brand/b4400f.css" in page.attribute("link", "href")
+        turns = {a.text: a.attributes["href"] for a in page.all("a") if a.attributes.get("href", "").startswith("/go/")}
+        assert set(turns) == {"Ask us about this run", "See all servers"}
+        assert "sequence_length=4096" in turns["Ask us about this run"]
+        (picture,) = [e.attributes["content"] for e in page.all("meta") if e.attributes.get("property") == "og:image"]
+        assert client.get(picture).headers["content-type"] == "image/png"
+    with visitor(with_order_links(snapshot), settings) as client:
+        text = client.get("/?model=llama-3-8b&method=qlora&gpu=rtx-3090").text
+        assert "Ask us about this run" not in text
+        assert 'href="/go/' in text

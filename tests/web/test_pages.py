@@ -8,7 +8,17 @@ from fastapi.testclient import TestClient
 
 from tests.web.reading import Page
 
-PAGES = ("/", "/?model=mistral-7b-v0.1&method=full&gpu=h100-sxm", "/?model=llama-3-70b&method=full", "/compare")
+PAGES = (
+    "/",
+    "/?model=mistral-7b-v0.1&method=full&gpu=h100-sxm",
+    "/?model=llama-3-70b&method=full",
+    "/compare",
+    "/models",
+    "/models/llama-3-8b",
+    "/gpus",
+    "/gpus/rtx-3090",
+    "/best-gpu",
+)
 
 
 def read(site: TestClient, path: str, status: int = 200) -> Page:
@@ -34,8 +44,11 @@ def test_a_page_obeys_its_own_security_policy(site: TestClient, path: str) -> No
     page = read(site, path)
     assert not [element for element in page.elements if "style" in element.attributes or element.tag == "style"]
     assert not [element for element in page.elements if any(name.startswith("on") for name in element.attributes)]
-    assert all(script.attributes.get("src", "").startswith("/static/") for script in page.all("script"))
-    assert all(not script.text.strip() for script in page.all("script"))
+    for script in page.all("script"):
+        # Structured data is not a script: browsers run nothing of it.
+        if script.attributes.get("type") != "application/ld+json":
+            assert script.attributes["src"].startswith("/static/")
+            assert not script.text.strip()
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -51,7 +64,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(site: TestClient, pat
             assert address[1:] in ids
 
 
-@pytest.mark.parametrize("path", ["/", "/compare"])
+@pytest.mark.parametrize("path", ["/", "/compare", "/models/llama-3-8b", "/gpus/rtx-3090", "/best-gpu"])
 def test_every_internal_link_of_a_page_answers(site: TestClient, path: str) -> None:
     page = read(site, path)
     addresses = {address.split("#")[0] for address in page.attribute("a", "href") if address.startswith("/")}
@@ -207,8 +220,9 @@ def test_the_style_sheet_and_the_scripts_are_small(site: TestClient) -> None:
 def test_the_comparison_shows_every_published_cell(site: TestClient) -> None:
     page = read(site, "/compare")
     table = next(element for element in page.all("table") if "cmp" in element.attributes.get("class", ""))
+    figures = {cell.text for cell in page.all("td") if "mute" in cell.attributes.get("class", "")}
     for figure in ("72", "26", "13", "80", "28", "14", "140", "45", "22", "700", "180", "52", "720", "185", "54"):
-        assert re.search(rf"\b{figure}\b", table.text)
+        assert figure in figures
     assert "none; nearest below" in table.text
     assert "foreach, 4 × 1 (72.4)" in table.text
 

@@ -1,0 +1,189 @@
+"""Routes of the pages that search engines find, their lists, the site map and the robots' rules."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+from xml.sax.saxutils import escape
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from app.api.state import AppState, state_of
+from app.catalogue.facts import CatalogueGpu, CatalogueModel
+from app.catalogue.snapshot import Snapshot
+from app.memory.inputs import MethodKind
+from app.request import GpuListing, Run
+from app.services.estimate import estimate
+from app.services.results import EstimateResult
+from app.web.answer import answer, card_labels
+from app.web.calculator import method_cards
+from app.web.landing import Market, popular
+from app.web.landing_best import best_gpu_page
+from app.web.landing_gpu import gpu_page
+from app.web.landing_index import gpus_index, models_index
+from app.web.landing_model import model_page
+from app.web.pages import cached, page_context
+from app.web.shell import PageContext
+from app.web.templating import render
+
+router = APIRouter(include_in_schema=False)
+
+LENGTHS: Final = (512, 1024, 2048, 4096, 8192)
+RELATED: Final = 8
+
+
+def _market(parts: AppState) -> Market:
+    snapshot = parts.snapshot()
+    return Market(snapshot=snapshot, today=parts.today(), policy=parts.policy, labels=card_labels(snapshot))
+
+
+def _by_method(market: Market, model: str, length: int, listing: GpuListing) -> list[EstimateResult]:
+    return [
+        estimate(
+            Run.model_validate({"model": model, "method": kind, "sequence_length": length, "gpus": listing}),
+            market.snapshot,
+            market.today,
+            market.policy,
+        )
+        for kind in MethodKind
+    ]
+
+
+@router.get("/models")
+async def models(request: Request) -> Response:
+    """Every model's page."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    page = partial(models_index, context, parts.snapshot())
+    return await cached(request, parts, context, lambda: (_html("list.html", page(), context), 200))
+
+
+@router.get("/models/{name:path}")
+async def model(request: Request, name: str) -> Response:
+    """How much memory one model takes; a Hugging Face id or an alias leads to the model's own address."""
+    parts = state_of(request)
+    found = parts.snapshot().model(name)
+    if found is None:
+        raise HTTPException(404)
+    if found.slug != name:
+        return RedirectResponse(f"/models/{found.slug}", status_code=301)
+    context = page_context(request, parts)
+    return await cached(request, parts, context, lambda: (_model_html(found, _market(parts), context), 200))
+
+
+def _model_html(model: CatalogueModel, market: Market, context: PageContext) -> bytes:
+    pairs = [("model", model.slug), ("method", MethodKind.QLORA.value)]
+    found = answer(pairs, market.snapshot, market.today, market.policy, {})
+    if found.outcome is None:
+        raise HTTPException(404)
+    page = model_page(
+        context=context,
+        model=model,
+        outcome=found.outcome,
+        methods=method_cards(found.outcome, context.fmt),
+        by_length=[
+            (length, _by_method(market, model.slug, length, GpuListing.NONE))
+            for length in LENGTHS
+            if length <= (model.architecture.max_position_embeddings or length)
+        ],
+        related=_related_models(model, market.snapshot),
+    )
+    return _html("model.html", page, context)
+
+
+def _related_models(model: CatalogueModel, snapshot: Snapshot) -> list[CatalogueModel]:
+    family = [other for other in snapshot.models if other.family == model.family and other.slug != model.slug]
+    return sorted(family, key=lambda other: abs(other.total_parameters - model.total_parameters))[:RELATED]
+
+
+@router.get("/gpus")
+async def gpus(request: Request) -> Response:
+    """Every card's page."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    return await cached(
+        request, parts, context, lambda: (_html("list.html", gpus_index(context, _market(parts)), context), 200)
+    )
+
+
+@router.get("/gpus/{name}")
+async def gpu(request: Request, name: str) -> Response:
+    """What one card can fine-tune; an alias leads to the card's own address."""
+    parts = state_of(request)
+    found = parts.snapshot().gpu(name)
+    if found is None:
+        raise HTTPException(404)
+    if found.slug != name:
+        return RedirectResponse(f"/gpus/{found.slug}", status_code=301)
+    context = page_context(request, parts)
+    return await cached(request, parts, context, lambda: (_gpu_html(found, _market(parts), context), 200))
+
+
+def _gpu_html(gpu: CatalogueGpu, market: Market, context: PageContext) -> bytes:
+    near = sorted(
+        (other for other in market.snapshot.gpus if other.slug != gpu.slug),
+        key=lambda other: abs(other.device.memory_bytes - gpu.device.memory_bytes),
+    )
+    page = gpu_page(context=context, gpu=gpu, market=market, related=near[:RELATED])
+    return _html("gpu.html", page, context)
+
+
+@router.get("/best-gpu")
+async def best_gpu(request: Request) -> Response:
+    """The cheapest card for each usual model by each method."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+
+    def make() -> tuple[bytes, int]:
+        market = _market(parts)
+        results = [
+            (model, _by_method(market, model.slug, 512, GpuListing.FITTING)) for model in popular(market.snapshot)
+        ]
+        return _html("best-gpu.html", best_gpu_page(context=context, market=market, results=results), context), 200
+
+    return await cached(request, parts, context, make)
+
+
+def _html(template: str, page: object, context: PageContext) -> bytes:
+    return render(template, page, context.fmt.translations).encode()
+
+
+FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/embed", "/docs")
+
+
+def _addresses(snapshot: Snapshot) -> Iterable[str]:
+    yield from FIXED_PAGES
+    yield from (f"/models/{model.slug}" for model in snapshot.models)
+    yield from (f"/gpus/{gpu.slug}" for gpu in snapshot.gpus)
+
+
+@router.get("/sitemap.xml")
+async def site_map(request: Request) -> Response:
+    """Every page worth finding, by its canonical address."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    places = "".join(
+        f"<url><loc>{escape(context.absolute(path))}</loc></url>\n" for path in _addresses(parts.snapshot())
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}</urlset>\n'
+    )
+    return Response(text, media_type="application/xml", headers={"cache-control": "public, max-age=3600"})
+
+
+@router.get("/robots.txt")
+async def robots(request: Request) -> Response:
+    """Search engines may read the pages; runs, frames and order links are endless or not theirs to follow."""
+    context = page_context(request, state_of(request))
+    rules = (
+        "User-agent: *",
+        "Allow: /static/",
+        "Disallow: /api/",
+        "Disallow: /go/",
+        "Disallow: /embed/",
+        "Disallow: /*?",
+    )
+    text = "\n".join((*rules, f"Sitemap: {context.absolute('/sitemap.xml')}", ""))
+    return Response(text, media_type="text/plain", headers={"cache-control": "public, max-age=3600"})
