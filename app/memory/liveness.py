@@ -43,6 +43,8 @@ class Profile:
     cached: Size
     held: Breakdown
     """Of ``kept``, what lives on through the backward of everything before."""
+    clinging: Size
+    """What a checkpoint of the tape does not drop."""
 
 
 class _Ledger:
@@ -103,7 +105,8 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     forward, kept, cached = _walk_forward(tape, result, saved, last_use)
     backward, gradients = _walk_backward(tape, result, saved, kept, accumulating=accumulating)
     keeps_input = source is not None and source.storage in saved
-    quiet, _, _ = _walk_forward(tape, result, {}, last_use)
+    clinging = _clinging(tape)
+    quiet, dropped_not, _ = _walk_forward(tape, result, clinging, last_use)
     return Profile(
         result.width,
         kept,
@@ -114,6 +117,7 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
         gradients,
         cached,
         _held(tape),
+        dropped_not.total,
     )
 
 
@@ -122,6 +126,10 @@ def _held(tape: Tape) -> Breakdown:
     for storage in tape.kept:
         ledger.change(_saved_category(storage), storage.size)
     return ledger.parts
+
+
+def _clinging(tape: Tape) -> dict[Storage, int]:
+    return {storage: 1 for operation in tape.operations for storage in operation.clings}
 
 
 def _saved_counts(tape: Tape) -> dict[Storage, int]:

@@ -93,6 +93,8 @@ class Operation:
     temporary_category: Category = Category.TEMPORARY
     releases_first: bool = False
     """Backward returns what forward had already computed and saved."""
+    clings: tuple[Storage, ...] = ()
+    """What the graph's node holds by itself: a checkpoint, which drops what is saved, does not drop it."""
 
 
 @dataclass(slots=True)
@@ -155,6 +157,7 @@ class Tape:
         backward_temporary: Size = ZERO,
         temporary_category: Category = Category.TEMPORARY,
         releases_first: bool = False,
+        clings: bool = False,
         view: bool = False,
     ) -> Tensor:
         """Add an operation; its output requires a gradient if an input does, and only then is anything saved."""
@@ -185,6 +188,7 @@ class Tape:
                 backward_temporary,
                 temporary_category,
                 releases_first,
+                tuple(saved) if clings else (),
             )
         )
         return output

@@ -152,3 +152,17 @@ def test_dora_costs_memory_and_a_magnitude_for_every_output() -> None:
     dora = estimate(lora_target_modules="all-linear", use_dora=True, **MIXED)
     assert dora.peak_allocated_bytes > plain.peak_allocated_bytes
     assert dora.parameters.adapter - plain.parameters.adapter == 4 * (Q + 2 * K + H + 2 * I + H)
+
+
+def test_int8_undoes_checkpointing_in_part() -> None:
+    """LLM.int8() keeps its input on the graph's node, which a checkpoint does not drop: beside the layer's input
+    the inputs of q, k and v (one), o, gate and up (one) and down."""
+    fields: dict[str, Any] = {"method": "qlora", "quantization": "int8", "gradient_checkpointing": "full"}
+    assert kept_by_a_layer(**fields) == TOKENS * (2 * H + 2 * (H + Q + H + I))
+
+
+def test_adapters_over_int8_are_float32() -> None:
+    """PEFT moves them to the base's dtype only where that is a floating one."""
+    fields: dict[str, Any] = {"method": "qlora", "quantization": "int8", "adapter_dtype": "bfloat16"}
+    result = estimate(**fields)
+    assert part(result, ComponentName.ADAPTERS) == 4 * result.parameters.adapter
