@@ -1,8 +1,5 @@
 """One GPU's memory through a training step: the public face of the model."""
 
-from collections.abc import Mapping
-from functools import lru_cache
-
 from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.growth import Growth
@@ -19,35 +16,15 @@ from app.memory.overheads import (
     share,
     workspace_bytes,
 )
-from app.memory.parts import COMPONENTS, OVERHEADS
 from app.memory.peaks import peak_moments
+from app.memory.phases import computing_phases, held_throughout, overhead, updating_phases
 from app.memory.policy import Policy, make_policy
-from app.memory.result import (
-    Component,
-    ComponentName,
-    MemoryEstimate,
-    Notice,
-    OverheadName,
-    Phase,
-    PhaseName,
-)
+from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName
 from app.memory.states import States, model_states
 from app.memory.step import StepMoment
-from app.memory.tape import Category
 from app.memory.verdict import judge
-from app.units import ALLOCATION_BLOCK_BYTES
-
-CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
-    Category.ACTIVATION: ComponentName.ACTIVATIONS,
-    Category.LOGITS: ComponentName.LOGITS,
-    Category.WEIGHT_COPY: ComponentName.GATHERED_WEIGHTS,
-    Category.TEMPORARY: ComponentName.TEMPORARIES,
-    Category.GRADIENT: ComponentName.GRADIENTS,
-}
 
 __all__ = ["estimate_memory", "judge", "largest_micro_batch"]
-
-Held = dict[ComponentName, int]
 
 
 def estimate_memory(
@@ -68,13 +45,13 @@ def estimate_memory(
     policy = make_policy(method, precision.policy, batch)
     states = model_states(architecture, method, policy)
     rank = method.adapter.rank if method.adapter else 0
-    held = _held_throughout(states, accumulating=policy.accumulating)
+    held = held_throughout(states, accumulating=policy.accumulating)
     if include_workspaces:
         held[ComponentName.WORKSPACES] = workspace_bytes(device)
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
     moments = run_moments(architecture, policy, states, batch, rank, tile)
-    updating = _updating_phases(states, held, clips=method.max_grad_norm > 0)
-    phases = (*_computing_phases(moments, held, batch), *updating)
+    updating = updating_phases(states, held, clips=method.max_grad_norm > 0)
+    phases = [*computing_phases(moments, held, batch), *updating]
     peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
     reserved = reserved_interval(allocated)
@@ -93,12 +70,10 @@ def estimate_memory(
         required=required_interval(reserved),
         coverage=COVERAGE,
         peak_phase=peak.name,
-        components=peak.components,
         overheads=(
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
             overhead(OverheadName.CUDA_CONTEXT, CUDA_CONTEXT_BYTES),
         ),
-        phases=phases,
         host_bytes=0,
         growth=Growth(
             bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
@@ -108,6 +83,7 @@ def estimate_memory(
         ),
         assumptions=_assumptions(architecture, method, policy, batch),
         warnings=_warnings(architecture),
+        breakdown=lambda: tuple(phase.broken_down(batch) for phase in phases),
     )
 
 
@@ -129,72 +105,6 @@ def run_moments(
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
     """The smallest length that reaches the same sliding windows as ``sequence_length``."""
     return max((window for window in architecture.windows if window <= sequence_length), default=0)
-
-
-def _held_throughout(states: States, *, accumulating: bool) -> Held:
-    held: Held = {
-        ComponentName.WEIGHTS: states.weights,
-        ComponentName.QUANTISATION_STATE: states.quantisation_state,
-        ComponentName.ADAPTERS: states.adapters,
-        ComponentName.OPTIMIZER_STATE: states.optimizer_state,
-    }
-    if accumulating:
-        held[ComponentName.GRADIENTS] = states.gradients
-    return held
-
-
-def _computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch) -> list[Phase]:
-    """Forward, loss and backward: the largest moment of each."""
-    samples, length = batch.micro_batch_size, batch.sequence_length
-    largest: dict[PhaseName, tuple[int, StepMoment]] = {}
-    for moment in moments:
-        bytes_ = moment.total.at(samples, length)
-        known = largest.get(moment.phase)
-        if known is None or bytes_ > known[0]:
-            largest[moment.phase] = (bytes_, moment)
-    phases = []
-    for name in IN_ORDER_OF_THE_STEP:
-        if name in largest:
-            parts = dict(held)
-            for category, size in largest[name][1].parts:
-                component = CATEGORY_COMPONENT[category]
-                parts[component] = parts.get(component, 0) + size.at(samples, length)
-            phases.append(_phase(name, parts))
-    return phases
-
-
-def _updating_phases(states: States, held: Held, *, clips: bool) -> list[Phase]:
-    """Clipping keeps a norm a tensor (``torch/nn/utils/clip_grad.py``); the update its own temporaries."""
-    temporaries = {PhaseName.OPTIMIZER_STEP: states.step_temporary}
-    if clips:
-        norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
-        temporaries = {PhaseName.CLIP: norms, **temporaries}
-    return [
-        _phase(name, {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary})
-        for name, temporary in temporaries.items()
-    ]
-
-
-IN_ORDER_OF_THE_STEP = tuple(PhaseName)
-IN_ORDER_OF_THE_CHART = tuple(ComponentName)
-
-
-def _phase(name: PhaseName, parts: Held) -> Phase:
-    components = tuple([component(part, parts[part]) for part in IN_ORDER_OF_THE_CHART if parts.get(part)])
-    return Phase(name, sum(parts.values()), components)
-
-
-@lru_cache(maxsize=8192)
-def component(name: ComponentName, bytes_: int) -> Component:
-    """A component with its words: what lives throughout is one object in every phase."""
-    words = COMPONENTS[name]
-    return Component(name, bytes_, words.explanation, None, words.source)
-
-
-def overhead(name: OverheadName, bytes_: int) -> Component:
-    """An overhead with its words."""
-    words = OVERHEADS[name]
-    return Component(name, bytes_, words.explanation, None, words.source)
 
 
 def _assumptions(architecture: Architecture, method: Method, policy: Policy, batch: Batch) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """What a memory estimate is made of: phases of named components, and overheads beside them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from app.memory.growth import Growth
 
@@ -87,13 +89,9 @@ class ParameterCounts:
     active: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MemoryEstimate:
-    """Memory of one GPU, the fullest rank.
-
-    ``components`` are those of the peak phase and sum to ``peak_allocated_bytes``; with ``overheads`` they sum
-    to ``required_bytes``.
-    """
+    """Memory of one GPU, the fullest rank."""
 
     parameters: ParameterCounts
     peak_allocated_bytes: int
@@ -104,11 +102,22 @@ class MemoryEstimate:
     required: Interval
     coverage: float
     peak_phase: PhaseName
-    components: tuple[Component, ...]
     overheads: tuple[Component, ...]
-    phases: tuple[Phase, ...]
+    """With the peak's components they sum to ``required_bytes``."""
     host_bytes: int
     growth: Growth
     """The same run's peak as a function of the micro-batch."""
     assumptions: tuple[str, ...]
     warnings: tuple[Notice, ...]
+    breakdown: Callable[[], tuple[Phase, ...]] = field(repr=False, compare=False)
+    """Makes ``phases``, which are often not asked for."""
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the step, in order; the largest is the peak."""
+        return self.breakdown()
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Those of the peak phase; they sum to ``peak_allocated_bytes``."""
+        return next(phase.components for phase in self.phases if phase.name is self.peak_phase)

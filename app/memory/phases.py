@@ -1,0 +1,103 @@
+"""The phases of a step: sized at once, broken down into components when somebody asks.
+
+Most estimates are made to be compared (a search, a suggestion, a list of cards) and only their totals are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.memory.inputs import Batch
+from app.memory.parts import COMPONENTS, OVERHEADS
+from app.memory.result import Component, ComponentName, OverheadName, Phase, PhaseName
+from app.memory.size import Size
+from app.memory.states import States
+from app.memory.step import StepMoment
+from app.memory.tape import Category
+from app.units import ALLOCATION_BLOCK_BYTES
+
+CATEGORY_COMPONENT: Mapping[Category, ComponentName] = {
+    Category.ACTIVATION: ComponentName.ACTIVATIONS,
+    Category.LOGITS: ComponentName.LOGITS,
+    Category.WEIGHT_COPY: ComponentName.GATHERED_WEIGHTS,
+    Category.TEMPORARY: ComponentName.TEMPORARIES,
+    Category.GRADIENT: ComponentName.GRADIENTS,
+}
+IN_ORDER_OF_THE_STEP = tuple(PhaseName)
+IN_ORDER_OF_THE_CHART = tuple(ComponentName)
+
+Held = dict[ComponentName, int]
+
+
+@dataclass(slots=True)
+class SizedPhase:
+    """A phase's bytes, and what they are made of: what lives throughout and what a moment adds."""
+
+    name: PhaseName
+    bytes: int
+    held: Held
+    moment: StepMoment | None = None
+
+    def broken_down(self, batch: Batch) -> Phase:
+        """The phase with its components; zeros are left out."""
+        parts = dict(self.held)
+        for category, size in self.moment.parts if self.moment else ():
+            name = CATEGORY_COMPONENT[category]
+            parts[name] = parts.get(name, 0) + _at(size, batch)
+        components = tuple([component(part, parts[part]) for part in IN_ORDER_OF_THE_CHART if parts.get(part)])
+        return Phase(self.name, sum(parts.values()), components)
+
+
+def _at(size: Size, batch: Batch) -> int:
+    return size.at(batch.micro_batch_size, batch.sequence_length)
+
+
+def held_throughout(states: States, *, accumulating: bool) -> Held:
+    """What lives through the whole step; under accumulation the gradients too."""
+    held = {
+        ComponentName.WEIGHTS: states.weights,
+        ComponentName.QUANTISATION_STATE: states.quantisation_state,
+        ComponentName.ADAPTERS: states.adapters,
+        ComponentName.OPTIMIZER_STATE: states.optimizer_state,
+    }
+    if accumulating:
+        held[ComponentName.GRADIENTS] = states.gradients
+    return held
+
+
+def computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch) -> list[SizedPhase]:
+    """Forward, loss and backward: the largest moment of each."""
+    throughout = sum(held.values())
+    largest: dict[PhaseName, SizedPhase] = {}
+    for moment in moments:
+        bytes_ = throughout + _at(moment.total, batch)
+        known = largest.get(moment.phase)
+        if known is None or bytes_ > known.bytes:
+            largest[moment.phase] = SizedPhase(moment.phase, bytes_, held, moment)
+    return [largest[name] for name in IN_ORDER_OF_THE_STEP if name in largest]
+
+
+def updating_phases(states: States, held: Held, *, clips: bool) -> list[SizedPhase]:
+    """Clipping keeps a norm a tensor (``torch/nn/utils/clip_grad.py``); the update its own temporaries."""
+    temporaries = {PhaseName.OPTIMIZER_STEP: states.step_temporary}
+    if clips:
+        norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
+        temporaries = {PhaseName.CLIP: norms, **temporaries}
+    phases = []
+    for name, temporary in temporaries.items():
+        parts = {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary}
+        phases.append(SizedPhase(name, sum(parts.values()), parts))
+    return phases
+
+
+@lru_cache(maxsize=8192)
+def component(name: ComponentName, bytes_: int) -> Component:
+    """A component with its words: what lives throughout is one object in every phase."""
+    words = COMPONENTS[name]
+    return Component(name, bytes_, words.explanation, None, words.source)
+
+
+def overhead(name: OverheadName, bytes_: int) -> Component:
+    """An overhead with its words."""
+    words = OVERHEADS[name]
+    return Component(name, bytes_, words.explanation, None, words.source)
