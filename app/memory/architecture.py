@@ -2,7 +2,7 @@
 
 A model is embeddings, a sequence of layers and a head. A layer is a block arrangement (where its norms
 and residual additions stand) around a token mixer and an MLP. Each part knows its parameters; what a part
-keeps for backward is :mod:`app.memory.activations`' business. A new family is a new combination of these
+keeps for backward is :mod:`app.memory.transcription`' business. A new family is a new combination of these
 parts (:mod:`app.memory.families`), at most one new part.
 """
 

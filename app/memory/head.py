@@ -6,12 +6,13 @@ Liger 0.6 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logp
 
 from dataclasses import dataclass
 
-from app.memory.activations import LayerCode, elements_of, tokens
 from app.memory.architecture import Architecture
 from app.memory.inputs import LossKernel
-from app.memory.policy import AttentionPath, Policy
+from app.memory.policy import Policy
 from app.memory.size import ZERO, constant, per_token
 from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
+from app.memory.transcription.elements import Code, elements_of, tokens
+from app.memory.transcription.norms import apply_norm
 
 CHUNK_TOKENS = 4096
 CHUNK_WORDS = 32768
@@ -77,12 +78,12 @@ def head_tape(
 ) -> tuple[Tape, Tensor, Tensor]:
     """The tape from the last layer's output (of ``input_width``) to the loss, its result and its source."""
     tape = Tape(autocast=policy.autocast)
-    code = LayerCode(tape, policy, AttentionPath.FLASH)
+    code = Code(tape, policy)
     hidden_size = architecture.hidden_size
     source = tape.input(tokens(hidden_size), input_width, requires_grad=True)
     hidden = source
     if architecture.final_norm is not None:
-        hidden = code.norm(architecture.final_norm, source, hidden_size)
+        hidden = apply_norm(code, architecture.final_norm, source, hidden_size)
         hidden.storage.held = True
     width = architecture.embedding_size or hidden_size
     if width != hidden_size:

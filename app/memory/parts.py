@@ -37,7 +37,7 @@ COMPONENTS: Mapping[ComponentName, Words] = {
     ),
     ComponentName.ACTIVATIONS: Words(
         "Results of the forward pass that wait for the backward pass.",
-        "derived operation by operation from the modelling code (app/memory/activations.py)",
+        "derived operation by operation from the modelling code (app/memory/transcription)",
     ),
     ComponentName.LOGITS: Words(
         "A score for every word of the vocabulary and every token, with the loss's float32 copies.",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
-from app.memory.activations import LayerCode, tokens
 from app.memory.architecture import Architecture, Attention, Layer
 from app.memory.head import LossPolicy, head_tape
 from app.memory.inputs import Checkpointing
@@ -18,6 +17,8 @@ from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
 from app.memory.size import ZERO, Size, constant, per_token
 from app.memory.tape import Category, Tape
+from app.memory.transcription import Code, decoder_layer
+from app.memory.transcription.elements import tokens
 
 SELECTIVE_EVERY = 2
 """``selective`` checkpoints every second layer (torchtitan's ``selective_ac_option="2"``)."""
@@ -39,7 +40,7 @@ def layer_profile(
     """One layer's profile under a policy, for an input of ``input_width`` bytes an element."""
     tape = Tape(autocast=policy.autocast)
     source = tape.input(tokens(hidden_size), input_width, requires_grad=input_requires_grad)
-    result = LayerCode(tape, policy, path).layer(layer, source, hidden_size)
+    result = decoder_layer(Code(tape, policy, path), layer, source, hidden_size)
     return analyse(tape, result, source, accumulating=policy.accumulating)
 
 

@@ -1,6 +1,6 @@
 """A symbolic autograd: what a piece of PyTorch code keeps, and when.
 
-Model code is transcribed operation by operation onto a :class:`Tape` (:mod:`app.memory.activations`). Each
+Model code is transcribed operation by operation onto a :class:`Tape` (:mod:`app.memory.transcription`). Each
 operation states what PyTorch states in ``derivatives.yaml``: what it saves for backward and what its
 backward allocates. Who shares a storage with whom, what is therefore kept once and not twice, and how much
 lives at each instant of forward and backward, follows (:mod:`app.memory.liveness`).

@@ -1,0 +1,99 @@
+"""What computes softmax(q·kᵀ)·v, and what each way keeps.
+
+transformers 5.23 ``integrations/sdpa_attention.py`` and ``eager_attention_forward``;
+``aten/src/ATen/native/transformers/attention.cpp`` and its derivatives.
+"""
+
+from collections.abc import Callable, Mapping
+
+from app.memory.architecture import Attention
+from app.memory.policy import AttentionPath
+from app.memory.size import ZERO, per_token, scores
+from app.memory.tape import FLOAT32, HALF, Tensor
+from app.memory.transcription.elements import Code, pairs, tokens
+
+
+def _to_kernel(code: Code, *tensors: Tensor) -> tuple[Tensor, ...]:
+    if code.tape.autocast is None:
+        return tensors
+    return tuple(code.tape.cast(tensor, code.tape.autocast) for tensor in tensors)
+
+
+def _repeat(code: Code, attention: Attention, x: Tensor) -> Tensor:
+    """``repeat_kv``: a copy a query head; of a single head it is a view, which only products copy."""
+    if attention.num_heads == attention.num_key_value_heads:
+        return x
+    view = attention.num_key_value_heads == 1 and code.path is AttentionPath.EFFICIENT
+    return code.tape.record((x,), tokens(attention.query_width), x.width, view=view)
+
+
+def _own(code: Code, x: Tensor) -> Tensor:
+    """A batched product copies a slice before it saves it."""
+    return x if x.size == x.storage.size else code.tape.copy(x)
+
+
+def _flash(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
+    query, key, value = _to_kernel(code, query, key, value)
+    expanded = 2 * HALF * attention.query_width if attention.num_heads != attention.num_key_value_heads else 0
+    workspace = per_token(FLOAT32 * (attention.num_heads + attention.query_width) + expanded)
+    return code.tape.record(
+        (query, key, value),
+        tokens(attention.query_width),
+        query.width,
+        saves=(query, key, value),
+        saves_output=True,
+        extra_saved=per_token(FLOAT32 * attention.num_heads),
+        backward_temporary=workspace,
+    )
+
+
+def _efficient(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The memory-efficient kernel: as flash, with repeated key/value heads and a dense mask where there is one."""
+    masked = code.policy.padded or attention.window is not None
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    query, key, value = _to_kernel(code, query, key, value)
+    return code.tape.record(
+        (query, key, value),
+        tokens(attention.query_width),
+        query.width,
+        saves=(query, key, value),
+        saves_output=True,
+        extra_saved=per_token(FLOAT32 * attention.num_heads) + (scores(query.width) if masked else ZERO),
+        backward_temporary=per_token(FLOAT32 * attention.num_heads),
+    )
+
+
+def _math(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``_scaled_dot_product_attention_math``: every product is an operation of its own."""
+    tape = code.tape
+    query = tape.scale(query)
+    key = _repeat(code, attention, key)
+    value = _own(code, _repeat(code, attention, value))
+    key = tape.scale(key)
+    weights = tape.matmul(query, key, pairs(attention.num_heads))
+    weights = tape.unary(weights, saves_output=True)
+    return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+
+
+def _eager(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``eager_attention_forward``: scores, softmax in float32, a 16-bit copy for the product."""
+    tape = code.tape
+    query, key, value = _own(code, query), _own(code, key), _own(code, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    weights = tape.scale(tape.matmul(query, key, pairs(attention.num_heads)))
+    if attention.scores_softcap:
+        weights = tape.scale(tape.unary(tape.scale(weights), saves_output=True))
+    weights = tape.add(weights, tape.fresh(scores, weights.width))
+    # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
+    weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)
+    weights = tape.cast(weights, query.width)
+    return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+
+
+KERNELS: Mapping[AttentionPath, Callable[[Code, Attention, Tensor, Tensor, Tensor], Tensor]] = {
+    AttentionPath.FLASH: _flash,
+    AttentionPath.EFFICIENT: _efficient,
+    AttentionPath.MATH: _math,
+    AttentionPath.EAGER: _eager,
+}

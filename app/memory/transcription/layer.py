@@ -1,0 +1,44 @@
+"""A decoder layer: the arrangement of norms, branches and residual additions (``*DecoderLayer.forward``)."""
+
+from app.memory.architecture import Attention, BlockKind, Layer
+from app.memory.tape import Tensor
+from app.memory.transcription.attention import attend
+from app.memory.transcription.elements import Code
+from app.memory.transcription.mlp import feed_forward
+from app.memory.transcription.norms import apply_norm
+
+
+def decoder_layer(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+    """The arrangement of norms, branches and residual additions."""
+    match layer.block:
+        case BlockKind.PARALLEL:
+            return _parallel(code, layer, x, hidden_size)
+        case _:
+            return _sequential(code, layer, x, hidden_size)
+
+
+def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+    norms = iter(layer.norms)
+    before = layer.block is not BlockKind.POST_NORM
+    after = layer.block is not BlockKind.PRE_NORM
+    for part in (layer.mixer, layer.mlp):
+        if part is None:
+            continue
+        branch = apply_norm(code, next(norms), x, hidden_size) if before else x
+        entry = branch
+        branch = attend(code, part, branch) if isinstance(part, Attention) else feed_forward(code, part, branch)
+        code.tape.until_here(entry)
+        if after:
+            branch = apply_norm(code, next(norms), branch, hidden_size)
+        if layer.residual_multiplier:
+            branch = code.tape.scale(branch)
+        x = code.tape.add(x, branch)
+    return x
+
+
+def _parallel(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
+    normed = [apply_norm(code, norm, x, hidden_size) for norm in layer.norms]
+    assert layer.mixer is not None
+    assert layer.mlp is not None
+    attended = attend(code, layer.mixer, normed[0])
+    return code.tape.add(code.tape.add(attended, feed_forward(code, layer.mlp, normed[-1])), x)
