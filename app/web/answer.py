@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.inputs import MethodKind
 from app.request import FIELDS, CompareRequest, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
@@ -118,6 +120,9 @@ def choices(snapshot: Snapshot, today: date) -> Choices:
     labels = card_labels(snapshot)
     return Choices(
         models=tuple((model.name, model.hub_id) for model in snapshot.models),
+        model_options=Markup("").join(
+            Markup('<option value="{}">{}</option>').format(model.name, model.hub_id) for model in snapshot.models
+        ),
         gpus=tuple(
             (gpu.slug, f"{short_card_name(gpu.name)}, {labels[gpu.slug]}")
             for gpu in sorted(snapshot.gpus, key=lambda gpu: short_card_name(gpu.name))

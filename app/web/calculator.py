@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from markupsafe import Markup
+
 from app.memory.device import Verdict
 from app.request import FIELDS, text_of
 from app.services.results import CardFit, EstimateResult
@@ -90,7 +92,7 @@ class CalculatorPage:
     method_error: str
     fields: Mapping[str, FieldView]
     """The essential controls, by field name."""
-    models: tuple[tuple[str, str], ...]
+    model_options: Markup
     """Suggestions for the model's input: name, and Hugging Face id."""
     folds: tuple[Fold, ...]
     result: ResultView | None
@@ -283,7 +285,7 @@ def calculator_page(
         method_hint=_(METHOD_BLURBS[state.run.method]) if state.run is not None else "",
         method_error=state.errors["method"].message if "method" in state.errors else "",
         fields=fields,
-        models=choices.models,
+        model_options=choices.model_options,
         folds=folds(state, choices, fmt),
         result=result_view(outcome, context) if outcome is not None else None,
         permalink_path=path,

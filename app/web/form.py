@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from markupsafe import Markup
+
 from app.memory.optimizers import OPTIMIZERS
 from app.request import FIELDS, THEME_TITLES, FieldError, FieldSpec, Kind, Run, Theme, text_of
 from app.stacks import STACKS
@@ -61,6 +63,8 @@ class Choices:
     """The closed lists that come from the catalogue: value and words."""
 
     models: tuple[tuple[str, str], ...]
+    model_options: Markup
+    """The models as options of a datalist, rendered once for a catalogue."""
     gpus: tuple[tuple[str, str], ...]
     labels: Mapping[str, str]
     """What each card is sold as, by slug."""

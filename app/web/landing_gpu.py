@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.memory.device import Verdict
@@ -10,6 +11,7 @@ from app.services.results import CardFit
 from app.web.cards_view import card_size, price_note, price_text, short_card_name
 from app.web.components import Fact, Link, PageMeta, Tag
 from app.web.formatting import Formatter
+from app.web.heatmap import HeatMap, heat_map
 from app.web.landing import Answered, Cell, Market, Row, fit_on, popular
 from app.web.links import page_link
 from app.web.schema import product
@@ -28,6 +30,7 @@ class GpuPage:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     rows_text: str
+    heat: HeatMap | None
     answers: tuple[Answered, ...]
     related: tuple[Link, ...]
     calculator_url: str
@@ -87,11 +90,21 @@ def gpu_page(*, context: PageContext, gpu: CatalogueGpu, market: Market, related
         heads=tuple(_(METHODS[kind]) for kind in MethodKind),
         rows=tuple(rows),
         rows_text=_("Open a cell for the whole calculation."),
+        heat=_heat(gpu, market, fmt),
         answers=answers,
         related=tuple(Link(text=short_card_name(other.name), url=f"/gpus/{other.slug}") for other in related),
         calculator_url=page_link({"method": MethodKind.QLORA, "gpu": gpu.slug}),
         structured=product(gpu, offer, context.absolute(f"/gpus/{gpu.slug}"), title),
     )
+
+
+HEAT_MODEL: Final = "llama-3-8b"
+
+
+def _heat(gpu: CatalogueGpu, market: Market, fmt: Formatter) -> HeatMap | None:
+    """The heat map of the model most asked for; with the method that leaves the card the most room."""
+    model = market.snapshot.model(HEAT_MODEL)
+    return heat_map(model, MethodKind.QLORA, gpu, market, fmt) if model is not None else None
 
 
 def _holds(fit: CardFit) -> bool:

@@ -27,15 +27,20 @@ def open_all_folds(page: Page) -> None:
     )
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing(open_page: OpenPage, path: str, width: int, dark: bool) -> None:
-    page = open_page(path, width=width, dark=dark)
+def test_axe_finds_nothing(open_page: OpenPage, path: str) -> None:
+    page = open_page(path)
     open_all_folds(page)
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
-    violations = found.response["violations"]
-    assert violations == [], [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in violations]
+    for width, scheme in ((390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
+        violations = found.response["violations"]
+        assert violations == [], (
+            width,
+            scheme,
+            [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in violations],
+        )
 
 
 @pytest.mark.parametrize("path", PAGES)

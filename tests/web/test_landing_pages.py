@@ -102,3 +102,21 @@ def test_other_names_lead_to_the_one_address(site: TestClient) -> None:
 
 def test_the_usual_models_are_in_the_catalogue(snapshot: Snapshot) -> None:
     assert all(snapshot.model(slug) for slug in POPULAR)
+
+
+def test_the_heat_map_agrees_with_the_calculator(site: TestClient) -> None:
+    page = read(site, "/gpus/rtx-3090")
+    cells = [cell for cell in page.all("td") if cell.attributes.get("class", "").startswith("h")]
+    assert len(cells) == 36
+    links = [link for link in page.all("a") if "micro_batch_size=8&" in link.attributes["href"]]
+    assert len(links) == 6
+    for link in links:
+        result = site.get("/api/v1/estimate" + link.attributes["href"][1:] + "&gpus=none").json()
+        shown, words = link.text.split(" ", 1)
+        size = result["memory"]["required_bytes"] / GIB
+        assert float(shown.rstrip("!").replace(",", "")) == pytest.approx(size, abs=0.51 if size >= 100 else 0.06)
+        assert words.replace(" ", "_") == result["verdict"]["status"]
+
+
+def test_a_card_that_cannot_run_it_has_no_heat_map(site: TestClient) -> None:
+    assert not [table for table in read(site, "/gpus/p40").all("table") if table.attributes.get("class") == "heat"]
