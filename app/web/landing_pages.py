@@ -6,6 +6,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
@@ -25,6 +26,7 @@ from app.web.landing_index import gpus_index, models_index
 from app.web.landing_model import model_page
 from app.web.pages import cached, page_context
 from app.web.shell import PageContext
+from app.web.speed import speed_page
 from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -145,11 +147,28 @@ async def best_gpu(request: Request) -> Response:
     return await cached(request, parts, context, make)
 
 
+@router.get("/speed")
+async def speed(request: Request) -> Response:
+    """Time and cost of a run by card; a run that cannot be read is sent to the calculator, which says why."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    pairs = request.query_params.multi_items()
+    found = await run_in_threadpool(answer, pairs, parts.snapshot(), parts.today(), parts.policy, context.preferences)
+    outcome = found.outcome
+    if outcome is None:
+        return RedirectResponse(f"/?{request.url.query}", status_code=303)
+
+    def make() -> tuple[bytes, int]:
+        return _html("speed.html", speed_page(context=context, outcome=outcome), context), 200
+
+    return await cached(request, parts, context, make)
+
+
 def _html(template: str, page: object, context: PageContext) -> bytes:
     return render(template, page, context.fmt.translations).encode()
 
 
-FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/embed", "/docs")
+FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/speed", "/embed", "/docs")
 
 
 def _addresses(snapshot: Snapshot) -> Iterable[str]:

@@ -12,6 +12,7 @@ NAVIGATION: Final = (
     (mark("Calculator"), "/"),
     (mark("Compare"), "/compare"),
     (mark("Best GPU"), "/best-gpu"),
+    (mark("Speed"), "/speed"),
     (mark("Models"), "/models"),
     (mark("Cards"), "/gpus"),
 )

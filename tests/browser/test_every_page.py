@@ -17,6 +17,7 @@ PAGES = (
     "/gpus/rtx-3090",
     "/best-gpu",
     "/gpus",
+    "/speed",
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

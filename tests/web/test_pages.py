@@ -18,6 +18,7 @@ PAGES = (
     "/gpus",
     "/gpus/rtx-3090",
     "/best-gpu",
+    "/speed",
 )
 
 
