@@ -2,6 +2,7 @@
 
 The server is uvicorn with one worker, as ``vram-fit serve`` starts it. Each round sends runs that no round sent
 before. Rates are by the clock; the server's CPU time per request is beside them, since neighbours do not change it.
+A run that does not fit its card is answered with what would make it fit: up to ten more estimates.
 """
 
 import os
@@ -26,6 +27,8 @@ HOST: Final = "127.0.0.1"
 ESTIMATE: Final = "/api/v1/estimate"
 ROUNDS: Final = 5
 REQUESTS: Final = 1500
+WARM_UP_ROUNDS: Final = 3
+"""A process derives what a layer keeps once for a model and a way to train it; a steady rate is without that."""
 CARD: Final = "h200-sxm-141gb"
 
 
@@ -88,16 +91,29 @@ def measure(port: int, pid: int, path: str, bodies: list[dict[str, Any]]) -> Rat
 
 
 def main() -> None:
-    """Print the rates and what share of doing nothing ``/estimate`` reaches."""
-    bodies = ({**run, "gpu": CARD, "gpus": "none"} for run in distinct_runs(MODELS, seed=1))
-    results: dict[str, list[Rate]] = {path: [] for path in (ESTIMATE, LEAN, DECLARED)}
+    """Print the rates and what share of doing nothing ``/estimate`` reaches, for easy runs and for all."""
     with server() as (port, pid):
-        for path in results:  # imports, caches and the first derivations are no part of a steady rate
-            measure(port, pid, path, list(islice(bodies, REQUESTS)))
-        for _ in range(ROUNDS):
-            for path, rates in results.items():
-                rates.append(measure(port, pid, path, list(islice(bodies, REQUESTS))))
-    print(f"POST {ESTIMATE}, gpu given, gpus none; {ROUNDS} rounds of {REQUESTS:,} distinct runs each, one worker")
+        first = measure(port, pid, ESTIMATE, list(islice(_bodies(seed=0, easy=False), REQUESTS)))
+        for words, easy in (("adapters on models up to 14B, which nearly always fit", True), ("all of them", False)):
+            bodies = _bodies(seed=1, easy=easy)
+            results: dict[str, list[Rate]] = {path: [] for path in (ESTIMATE, LEAN, DECLARED)}
+            for path in tuple(results) * WARM_UP_ROUNDS:
+                measure(port, pid, path, list(islice(bodies, REQUESTS)))
+            for _ in range(ROUNDS):
+                for path, rates in results.items():
+                    rates.append(measure(port, pid, path, list(islice(bodies, REQUESTS))))
+            print(f"POST {ESTIMATE}, gpu given, gpus none, {ROUNDS} × {REQUESTS:,} distinct runs, one worker: {words}")
+            _report(results)
+    print(f"The first {REQUESTS:,} runs of a new process: {first.per_second:,.0f} a second")
+
+
+def _bodies(*, seed: int, easy: bool) -> Iterator[dict[str, Any]]:
+    for run in distinct_runs(MODELS, seed=seed):
+        if not easy or (run["method"] != "full" and not run["model"].endswith("70b")):
+            yield {**run, "gpu": CARD, "gpus": "none"}
+
+
+def _report(results: dict[str, list[Rate]]) -> None:
     for path, rates in results.items():
         cpu = [rate.cpu_seconds for rate in rates if rate.cpu_seconds is not None]
         used = f", {statistics.median(cpu) * 1e6:,.0f} µs of CPU each" if cpu else ""
