@@ -113,6 +113,10 @@ def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Pol
             adapter_width = FLOAT32
         elif adapter.dtype is AdapterDtype.BFLOAT16:
             adapter_width = HALF
+        if quantization is not None and quantization.format is QuantizationFormat.INT8:
+            # made in float32, and moved to the base's dtype only where that is a floating one
+            # (peft/tuners/tuners_utils.py, _move_adapter_to_device_of_base_layer)
+            adapter_width = FLOAT32
         match adapter.targets:
             case LoraTargetPreset.ALL_LINEAR:
                 adapts_all = True

@@ -119,6 +119,7 @@ class _Step:
             if checkpointed or profile.keeps_input:
                 _add(parts, Category.ACTIVATION, stream)
             if checkpointed:
+                _add(parts, Category.ACTIVATION, profile.clinging)
                 continue
             for category, size in profile.kept.parts.items():
                 _add(parts, category, size)
@@ -172,6 +173,7 @@ class _Step:
                 for instant in profile.backward:
                     yield _moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
+                    _add(outside, Category.ACTIVATION, profile.clinging)
                     _add(outside, Category.TEMPORARY, self.streams[index + 1])
                     for instant in profile.forward:
                         yield _moment(PhaseName.BACKWARD, outside, instant)

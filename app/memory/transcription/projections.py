@@ -51,13 +51,14 @@ def _base(code: Code, projection: Projection, x: Tensor) -> Tensor:
 
 
 def _int8(code: Code, projection: Projection, x: Tensor) -> Tensor:
-    """``MatMul8bitLt``: keeps its input; quantises a 16-bit copy of it; backward dequantises the weight."""
+    """``MatMul8bitLt``: keeps its input on the node itself; quantises a 16-bit copy; backward dequantises."""
     quantised = per_token((1 + HALF) * projection.in_features + FLOAT32 * projection.out_features)
     return code.tape.record(
         (x,),
         tokens(projection.out_features),
         x.width,
         saves=(x,),
+        clings=True,
         forward_temporary=quantised,
         backward_temporary=constant(projection.elements * x.width),
     )
