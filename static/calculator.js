@@ -54,7 +54,37 @@ async function refresh() {
   const verdict = document.getElementById("verdict");
   history.replaceState(null, "", verdict.dataset.permalink || address);
   announcement.textContent = verdict.querySelector("h1").textContent;
+  remember();
 }
+
+// What was tried in this visit, the latest first; the browser forgets it with the tab.
+const MOST_KEPT = 20;
+
+function remember() {
+  const verdict = document.getElementById("verdict");
+  const fold = document.getElementById("visit");
+  const link = verdict.dataset.permalink;
+  let tried = [];
+  try {
+    tried = JSON.parse(sessionStorage.getItem("tried") ?? "[]");
+    if (link) {
+      const words = `${verdict.querySelector(".say p").textContent.split(". ")[0]}: ${verdict.querySelector("h1").textContent}`;
+      tried = [[link, words], ...tried.filter(([known]) => known !== link)].slice(0, MOST_KEPT);
+      sessionStorage.setItem("tried", JSON.stringify(tried));
+    }
+  } catch { /* Storage is refused or full: nothing is kept. */ }
+  if (!fold) return;
+  fold.hidden = tried.length < 2;
+  fold.querySelector("ul").replaceChildren(...tried.map(([address, words]) => {
+    const item = document.createElement("li");
+    const anchor = document.createElement("a");
+    anchor.href = address;
+    anchor.textContent = words;
+    item.append(anchor);
+    return item;
+  }));
+}
+remember();
 
 form.addEventListener("input", (event) => {
   // A half-typed model is not an error; it counts once it is chosen or left.

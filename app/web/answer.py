@@ -19,8 +19,9 @@ from app.services.results import EstimateResult, OfferReport
 from app.web.cards_view import short_card_name
 from app.web.compare import OwnComparison
 from app.web.form import Choices, FormState, state_of
-from app.web.links import chosen_fields
+from app.web.links import chosen_fields, run_query
 from app.web.outcome import Outcome
+from app.web.samples import api_fields
 
 EXAMPLE: Final[Mapping[str, str]] = {"model": "llama-3-8b", "method": "qlora", "gpu": "rtx-3090"}
 """The run on the first visit; a query that names none of the request's fields shows it too."""
@@ -75,6 +76,7 @@ def answer(
             chosen=chosen,
             labels=card_labels(snapshot),
             order=order_link,
+            contact_url=f"/go/contact?{run_query(api_fields(chosen))}" if policy.contact_url else "",
         ),
     )
 

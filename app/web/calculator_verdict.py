@@ -51,6 +51,8 @@ def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
         actions.append(
             Link(text=_("Order: {card}").format(card=short_card_name(orderable.name)), url=url, is_current=True)
         )
+    elif outcome.contact_url:
+        actions.append(Link(text=_("Ask us about this run"), url=outcome.contact_url, is_current=True))
     held = sum(card.verdict in HOLDS for card in result.gpus)
     if held:
         actions.append(

@@ -211,7 +211,10 @@ def _order_text(cards: Sequence[CardFit], fmt: Formatter) -> str:
     _ = fmt.gettext
     if not any(card.offer for card in cards):
         return ""
-    return _("Cheapest job first.") if any(card.cost for card in cards) else _("Cheapest server first.")
+    first = _("Cheapest job first.") if any(card.cost for card in cards) else _("Cheapest server first.")
+    if not any(card.offer.is_sample for card in cards if card.offer):
+        return first
+    return first + " " + _("Samples are published prices, with or without tax as their provider quotes them.")
 
 
 def _nothing_text(result: EstimateResult, fmt: Formatter) -> str:

@@ -31,6 +31,9 @@ class PageMeta:
     title: str
     description: str
     canonical_url: str
+    brand_name: str
+    brand_logo_url: str
+    """The operator's logo beside the name; empty for this product's own."""
     language: str
     navigation: tuple[Link, ...]
     footnotes: tuple[Note, ...]
@@ -248,6 +251,8 @@ class FieldView:
     list_id: str
     error: str
     suggestions: tuple[Link, ...]
+    term_url: str
+    """Where the glossary explains the field; empty where its hint says it all."""
     described_by: str
     ruler: Ruler | None
 

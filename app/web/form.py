@@ -11,6 +11,8 @@ from app.request import FIELDS, THEME_TITLES, FieldError, FieldSpec, Kind, Run, 
 from app.stacks import STACKS
 from app.web.components import FieldView, Fold, Link, Option, Ruler
 from app.web.formatting import Formatter
+from app.web.glossary import FIELD_TERMS
+from app.web.glossary import PATH as GLOSSARY_PATH
 from app.web.links import page_link
 
 ESSENTIALS: Final = ("model", "sequence_length", "micro_batch_size", "gpu", "num_examples", "epochs")
@@ -209,6 +211,7 @@ def field_view(name: str, state: FormState, choices: Choices, fmt: Formatter) ->
         )
         if error
         else (),
+        term_url=f"{GLOSSARY_PATH}#{FIELD_TERMS[name]}" if name in FIELD_TERMS else "",
         described_by=f"f-{name}-error f-{name}-hint",
         ruler=None,
     )

@@ -19,6 +19,7 @@ from app.services.estimate import estimate
 from app.services.results import EstimateResult
 from app.web.answer import answer, card_labels
 from app.web.calculator import method_cards
+from app.web.glossary import glossary_page
 from app.web.landing import Market, popular
 from app.web.landing_best import best_gpu_page
 from app.web.landing_gpu import gpu_page
@@ -147,6 +148,14 @@ async def best_gpu(request: Request) -> Response:
     return await cached(request, parts, context, make)
 
 
+@router.get("/glossary")
+async def glossary(request: Request) -> Response:
+    """What the words mean."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    return await cached(request, parts, context, lambda: (_html("glossary.html", glossary_page(context), context), 200))
+
+
 @router.get("/speed")
 async def speed(request: Request) -> Response:
     """Time and cost of a run by card; a run that cannot be read is sent to the calculator, which says why."""
@@ -168,7 +177,7 @@ def _html(template: str, page: object, context: PageContext) -> bytes:
     return render(template, page, context.fmt.translations).encode()
 
 
-FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/speed", "/embed", "/docs")
+FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/speed", "/glossary", "/embed", "/docs")
 
 
 def _addresses(snapshot: Snapshot) -> Iterable[str]:

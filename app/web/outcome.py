@@ -22,6 +22,8 @@ class Outcome:
     labels: Mapping[str, str]
     """What each card is sold as, such as ``24 GB``, by slug."""
     order: OrderLink
+    contact_url: str = ""
+    """Where the operator may be asked about this run; empty where nobody is to be asked."""
 
     @property
     def chosen_card(self) -> CardFit | None:

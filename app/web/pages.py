@@ -40,6 +40,7 @@ def page_context(request: Request, parts: AppState, *, unit: str | None = None) 
         fmt=formatter(settings.locale, asked_unit),
         base_url=base_url.rstrip("/"),
         brand_name=settings.brand_name,
+        brand_logo_url=settings.brand_logo_url or "",
         brand_css_url=brand_css_path(settings.brand_colour.removeprefix("#").lower()) if settings.brand_colour else "",
         preferences={"units": asked_unit} if asked_unit != settings.units and unit is None else {},
     )
@@ -76,6 +77,7 @@ async def cached(
         context.fmt.locale_name,
         context.brand_name,
         context.brand_css_url,
+        context.brand_logo_url,
         (parts.settings.contact_url, parts.settings.browse_url),
     )
     kept = _KEPT.get(key)

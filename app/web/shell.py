@@ -16,7 +16,12 @@ NAVIGATION: Final = (
     (mark("Models"), "/models"),
     (mark("Cards"), "/gpus"),
 )
-FOOTER_LINKS: Final = ((mark("Embed"), "/embed"), (mark("API"), "/docs"), (mark("OpenAPI document"), "/openapi.json"))
+FOOTER_LINKS: Final = (
+    (mark("Glossary"), "/glossary"),
+    (mark("Embed"), "/embed"),
+    (mark("API"), "/docs"),
+    (mark("OpenAPI document"), "/openapi.json"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,7 @@ class PageContext:
     base_url: str
     """Scheme and host, without a trailing slash."""
     brand_name: str = "VRAM Fit"
+    brand_logo_url: str = ""
     theme: str = ""
     brand_css_url: str = ""
     preferences: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +90,8 @@ def page_meta(
     return PageMeta(
         title=f"{title} · {context.brand_name}",
         description=description,
+        brand_name=context.brand_name,
+        brand_logo_url=context.brand_logo_url,
         canonical_url=context.absolute(path),
         language=str(reader.locale).replace("_", "-"),
         navigation=tuple(Link(text=_(text), url=url, is_current=url == path) for text, url in NAVIGATION),

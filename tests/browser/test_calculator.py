@@ -164,3 +164,14 @@ def test_from_a_phone_this_card_at_this_price_needs_one_tap(open_page: OpenPage)
     first = page.locator("#cards tbody tr").first
     expect(first).to_be_in_viewport()
     assert re.search(r"US\$[\d.]+ an hour", first.inner_text())
+
+
+def test_what_was_tried_is_kept_for_the_visit(open_page: OpenPage) -> None:
+    page = open_page("/")
+    assert page.locator("#visit").is_hidden()
+    page.locator("#f-micro_batch_size").fill("8")
+    expect(page.locator("#visit li")).to_have_count(2)
+    page.locator("#visit summary").click()
+    page.locator("#visit li a").last.click()
+    expect(page.locator("#f-micro_batch_size")).to_have_value("4")
+    expect(page.locator("#visit li")).to_have_count(2)

@@ -18,6 +18,7 @@ PAGES = (
     "/best-gpu",
     "/gpus",
     "/speed",
+    "/glossary",
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -100,6 +100,13 @@ def test_other_names_lead_to_the_one_address(site: TestClient) -> None:
     assert site.get("/gpus/nothing-like-it").status_code == 404
 
 
+def test_the_glossary_explains_what_the_form_links_to(site: TestClient) -> None:
+    anchors = {element.attributes["id"] for element in read(site, "/glossary").all("div") if "id" in element.attributes}
+    links = [link for link in read(site, "/").attribute("a", "href") if link.startswith("/glossary#")]
+    assert len(links) > 10
+    assert {link.partition("#")[2] for link in links} <= anchors
+
+
 def test_the_usual_models_are_in_the_catalogue(snapshot: Snapshot) -> None:
     assert all(snapshot.model(slug) for slug in POPULAR)
 
