@@ -122,7 +122,6 @@ def _attention(family: Family, reader: ConfigReader, hidden_size: int, window: i
         query_norm=Norm(family.norm, norm_widths[0], norm_widths[0]) if norm_widths else None,
         key_norm=Norm(family.norm, norm_widths[1], norm_widths[1]) if norm_widths else None,
         rotary_dim=int(head_dim * family.rotary_fraction) if family.rotary else 0,
-        rotary_concatenates=family.rotary_concatenates,
         window=window,
         scores_softcap=reader.has("attn_logit_softcapping"),
         sdpa=family.sdpa,

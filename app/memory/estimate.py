@@ -1,12 +1,15 @@
 """One GPU's memory through a training step: the public face of the model."""
 
+from dataclasses import replace
+
 from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, loss_tile
-from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Precision, QuantizationFormat
+from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Precision, QuantizationFormat, Strategy
 from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
+    COLLECTIVES_BYTES,
     COVERAGE,
     CUDA_CONTEXT_BYTES,
     SLACK_MEDIAN,
@@ -16,12 +19,21 @@ from app.memory.overheads import (
     share,
     workspace_bytes,
 )
+from app.memory.parallelism import (
+    SINGLE,
+    Layout,
+    default_strategy,
+    gathered_bytes,
+    make_layout,
+    root_bytes,
+    stages,
+)
 from app.memory.peaks import peak_moments
 from app.memory.phases import computing_phases, held_throughout, overhead, updating_phases
 from app.memory.policy import Policy, make_policy
 from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName
 from app.memory.states import States, model_states
-from app.memory.step import StepMoment
+from app.memory.step import Spread, StepMoment
 from app.memory.verdict import judge
 
 __all__ = ["estimate_memory", "judge", "largest_micro_batch"]
@@ -37,27 +49,57 @@ def estimate_memory(
     device: Device | None = None,
     include_workspaces: bool = True,
 ) -> MemoryEstimate:
-    """Bytes that one GPU holds in each phase of a training step, and their peak.
+    """Bytes that one GPU, the fullest of the run's, holds in each phase of a training step, and their peak.
 
     ``device`` only decides library workspaces; without one they are an Ampere card's. Without workspaces the
     figure is what traced runs count.
     """
-    policy = make_policy(method, precision.policy, batch)
-    states = model_states(architecture, method, policy)
+    layout = cluster_layout(cluster, method)
+    estimates = [
+        _estimate_rank(part, method, precision, batch, layout, workspace_bytes(device) if include_workspaces else 0)
+        for part in stages(architecture, layout.pipeline * layout.split)
+    ]
+    fullest = max(estimates, key=lambda estimate: estimate.peak_allocated_bytes)
+    if len(estimates) == 1:
+        return fullest
+    policy = make_policy(method, precision.policy, batch, layout.traits)
+    return replace(fullest, parameters=model_states(architecture, method, policy, layout).counts)
+
+
+def cluster_layout(cluster: Cluster | None, method: Method) -> Layout:
+    """The layout that a cluster's choices come to; ``auto`` is resolved without a card in view."""
+    if cluster is None or (cluster.num_gpus == 1 and cluster.offload is Offload.NONE):
+        return SINGLE
+    strategy = default_strategy(cluster, method) if cluster.strategy is Strategy.AUTO else cluster.strategy
+    return make_layout(cluster, strategy)
+
+
+def _estimate_rank(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    layout: Layout,
+    workspaces: int,
+) -> MemoryEstimate:
+    policy = make_policy(method, precision.policy, batch, layout.traits)
+    batch = local_batch(batch, layout)
+    states = model_states(architecture, method, policy, layout)
+    spread = _spread(architecture, policy, layout, batch)
     rank = method.adapter.rank if method.adapter else 0
     held = held_throughout(states, accumulating=policy.accumulating)
-    if include_workspaces:
-        held[ComponentName.WORKSPACES] = workspace_bytes(device)
+    held[ComponentName.WORKSPACES] = workspaces
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
-    moments = run_moments(architecture, policy, states, batch, rank, tile)
+    moments = run_moments(architecture, policy, states, batch, rank, tile, spread)
     updating = updating_phases(states, held, clips=method.max_grad_norm > 0)
     phases = [*computing_phases(moments, held, batch), *updating]
     peak = max(phases, key=lambda phase: phase.bytes)
-    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised)
+    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised, spread=not layout.is_single)
     reserved = reserved_interval(allocated)
     slack = share(peak.bytes, SLACK_MEDIAN)
+    context = CUDA_CONTEXT_BYTES + (0 if layout.is_single else COLLECTIVES_BYTES)
     bounds = (
-        moments if bound == tile else run_moments(architecture, policy, states, batch, rank, bound)
+        moments if bound == tile else run_moments(architecture, policy, states, batch, rank, bound, spread)
         for bound in bounding_tiles(batch.loss_kernel, architecture)
     )
     return MemoryEstimate(
@@ -66,29 +108,54 @@ def estimate_memory(
         peak_allocated=allocated,
         peak_reserved_bytes=peak.bytes + slack,
         peak_reserved=reserved,
-        required_bytes=peak.bytes + slack + CUDA_CONTEXT_BYTES,
-        required=required_interval(reserved),
+        required_bytes=peak.bytes + slack + context,
+        required=required_interval(reserved, extra=context - CUDA_CONTEXT_BYTES),
         coverage=COVERAGE,
         peak_phase=peak.name,
         overheads=(
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
-            overhead(OverheadName.CUDA_CONTEXT, CUDA_CONTEXT_BYTES),
+            overhead(OverheadName.CUDA_CONTEXT, context),
         ),
-        host_bytes=0,
+        host_bytes=states.host,
         growth=Growth(
             bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
             sequence_length=batch.sequence_length,
             throughout_bytes=sum(held.values()),
             update_bytes=max(phase.bytes for phase in updating),
         ),
-        assumptions=_assumptions(architecture, method, policy, batch),
+        assumptions=_assumptions(architecture, method, policy, batch, layout),
         warnings=_warnings(architecture),
         breakdown=lambda: tuple(phase.broken_down(batch) for phase in phases),
     )
 
 
+def local_batch(batch: Batch, layout: Layout) -> Batch:
+    """The batch as one rank sees it: context parallelism and, with sequence parallelism, tensor parallelism
+    each leave a rank its share of the tokens."""
+    divisor = layout.context * layout.tensor
+    if divisor == 1:
+        return batch
+    return replace(batch, sequence_length=-(-batch.sequence_length // divisor))
+
+
+def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: Batch) -> Spread:
+    traits = layout.traits
+    gradients = (1, 1)
+    if traits.shards_gradients and layout.shards > 1:
+        numerator, denominator = (policy.resident_width, policy.base_width) if policy.trains_base else (1, 1)
+        gradients = (numerator, denominator * layout.shards)
+    packed = policy.quantization is not None
+    in_flight = min(layout.pipeline, batch.gradient_accumulation_steps) if architecture.holds_embedding else 1
+    return Spread(
+        gradients=gradients,
+        gathered=gathered_bytes(architecture, layout, policy.base_width, packed),
+        root=root_bytes(architecture, layout, policy.plain_width),
+        in_flight=max(1, in_flight),
+    )
+
+
 def run_moments(
-    architecture: Architecture, policy: Policy, states: States, batch: Batch, rank: int, tile: LossTile
+    architecture: Architecture, policy: Policy, states: States, batch: Batch, rank: int, tile: LossTile, spread: Spread
 ) -> tuple[StepMoment, ...]:
     """The moments of this run's forward and backward, with a fused loss's tile of this size."""
     return peak_moments(
@@ -99,6 +166,7 @@ def run_moments(
         _masked_length(architecture, batch.sequence_length),
         states.trains_embedding,
         rank,
+        spread,
     )
 
 
@@ -107,8 +175,16 @@ def _masked_length(architecture: Architecture, sequence_length: int) -> int:
     return max((window for window in architecture.windows if window <= sequence_length), default=0)
 
 
-def _assumptions(architecture: Architecture, method: Method, policy: Policy, batch: Batch) -> tuple[str, ...]:
+def _assumptions(
+    architecture: Architecture, method: Method, policy: Policy, batch: Batch, layout: Layout
+) -> tuple[str, ...]:
     lines = list(BASE_ASSUMPTIONS)
+    if not layout.is_single:
+        lines.append(f"Several GPUs: {layout.traits.title}; the figures are those of the fullest one.")
+    if layout.traits.shards_weights and policy.quantization is not None:
+        lines.append("A quantised base is sharded as packed 16-bit storage (bnb_4bit_quant_storage); scales are not.")
+    if layout.tensor > 1:
+        lines.append("Tensor parallelism is taken with sequence parallelism: a rank holds its share of every tensor.")
     if OPTIMIZERS[method.optimizer].paged:
         lines.append("Paged optimizer state is counted on the card; under pressure some of it moves to the host.")
     if batch.gradient_checkpointing is Checkpointing.SELECTIVE:

@@ -12,7 +12,7 @@ from app.memory.head import LossPolicy
 from app.memory.inputs import Checkpointing
 from app.memory.policy import Policy
 from app.memory.result import PhaseName
-from app.memory.step import StepMoment, step_moments
+from app.memory.step import WHOLE, Spread, StepMoment, step_moments
 
 
 @lru_cache(maxsize=8192)
@@ -24,12 +24,13 @@ def peak_moments(
     masked_length: int,
     trains_embedding: bool,
     rank: int,
+    spread: Spread = WHOLE,
 ) -> tuple[StepMoment, ...]:
     """The moments of :func:`~app.memory.step.step_moments` that can be the largest of their phase at ``rank``.
 
     Their sizes do not depend on the rank any more.
     """
-    moments = step_moments(architecture, policy, loss, checkpointing, masked_length, trains_embedding)
+    moments = step_moments(architecture, policy, loss, checkpointing, masked_length, trains_embedding, spread)
     return largest_possible(_at_rank(moment, rank) for moment in moments)
 
 

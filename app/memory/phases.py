@@ -59,6 +59,7 @@ def held_throughout(states: States, *, accumulating: bool) -> Held:
         ComponentName.QUANTISATION_STATE: states.quantisation_state,
         ComponentName.ADAPTERS: states.adapters,
         ComponentName.OPTIMIZER_STATE: states.optimizer_state,
+        ComponentName.COMMUNICATION: states.communication,
     }
     if accumulating:
         held[ComponentName.GRADIENTS] = states.gradients

@@ -6,6 +6,7 @@ derived once for a model and a policy.
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from app.memory.architecture import Attention
 from app.memory.inputs import (
@@ -17,7 +18,9 @@ from app.memory.inputs import (
     MethodKind,
     PrecisionPolicy,
     QuantizationFormat,
+    Strategy,
 )
+from app.memory.parallelism import TRAITS, Traits
 from app.memory.tape import FLOAT32, HALF
 
 ATTENTION_NAMES = frozenset(
@@ -61,6 +64,11 @@ class Policy:
     accumulating: bool
     attention: AttentionImplementation
     padded: bool
+    resident_width: int
+    """Trained base weights as they live between steps: float32 shards under FSDP's mixed precision, whose
+    layers see ``base_width``."""
+    masters: bool = False
+    """DeepSpeed's float32 masters stand beside the 16-bit weights, with the optimizer's state."""
 
     def adapts(self, name: str) -> bool:
         """Whether a projection of this name carries an adapter."""
@@ -97,11 +105,30 @@ class Policy:
         return self.plain_width
 
 
-def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Policy:
+def make_policy(
+    method: Method, precision: PrecisionPolicy, batch: Batch, traits: Traits = TRAITS[Strategy.SINGLE]
+) -> Policy:
     """The policy of a run. ``adapter_dtype: auto`` is float32 under a mixed precision, else the base's."""
+    accumulating = batch.gradient_accumulation_steps > 1
+    return _policy(method, precision, traits, batch.attention, accumulating, not batch.packing)
+
+
+@lru_cache(maxsize=4096)
+def _policy(
+    method: Method,
+    precision: PrecisionPolicy,
+    traits: Traits,
+    attention: AttentionImplementation,
+    accumulating: bool,
+    padded: bool,
+) -> Policy:
     mixed = precision in MIXED
     full = method.kind is MethodKind.FULL
-    base_width = FLOAT32 if precision is PrecisionPolicy.FP32 or (mixed and full) else HALF
+    resident_width = FLOAT32 if precision is PrecisionPolicy.FP32 or (mixed and full) else HALF
+    base_width = HALF if mixed and traits.half_compute else resident_width
+    masters = mixed and traits.keeps_masters
+    if masters:
+        resident_width = HALF
     quantization = method.quantization
     upcast = quantization is not None and quantization.upcast_non_quantized
     adapter = method.adapter
@@ -109,7 +136,8 @@ def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Pol
     names: frozenset[str] = frozenset()
     adapts_all = False
     if adapter is not None:
-        if adapter.dtype is AdapterDtype.FLOAT32 or (adapter.dtype is AdapterDtype.AUTO and mixed):
+        automatic = FLOAT32 if mixed and not masters else base_width
+        if adapter.dtype is AdapterDtype.FLOAT32 or (adapter.dtype is AdapterDtype.AUTO and automatic == FLOAT32):
             adapter_width = FLOAT32
         elif adapter.dtype is AdapterDtype.BFLOAT16:
             adapter_width = HALF
@@ -129,7 +157,7 @@ def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Pol
     return Policy(
         base_width=base_width,
         plain_width=FLOAT32 if upcast else base_width,
-        autocast=HALF if mixed else None,
+        autocast=HALF if mixed and not masters else None,
         trains_base=full,
         quantization=None if quantization is None else quantization.format,
         double_quantization=quantization is not None and quantization.double_quantization,
@@ -139,7 +167,9 @@ def make_policy(method: Method, precision: PrecisionPolicy, batch: Batch) -> Pol
         adapted_names=names,
         dropout=adapter is not None and adapter.dropout > 0,
         use_dora=adapter is not None and adapter.use_dora,
-        accumulating=batch.gradient_accumulation_steps > 1,
-        attention=batch.attention,
-        padded=not batch.packing,
+        accumulating=accumulating,
+        attention=attention,
+        padded=padded,
+        resident_width=resident_width,
+        masters=masters,
     )

@@ -1,13 +1,16 @@
 """What lives through the whole step: weights, quantisation state, adapters, gradients, optimizer state."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.memory.architecture import Architecture, Parameter, ParameterKind
 from app.memory.inputs import Adapter, Method, QuantizationFormat
 from app.memory.optimizers import OPTIMIZERS, TrainedTensor, state_bytes, step_temporary_bytes
+from app.memory.parallelism import SINGLE, Layout, padded_share
 from app.memory.policy import Policy
 from app.memory.result import ParameterCounts
+from app.memory.tape import FLOAT32, HALF
 from app.units import round_to_block
 
 NF4_BLOCK = 64
@@ -21,74 +24,124 @@ HEAD_NAMES = frozenset({"lm_head", "embed_out"})
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Bytes that do not depend on the batch, and what trains."""
+    """Bytes on one rank that do not depend on the batch, and what trains."""
 
     weights: int
     quantisation_state: int
     adapters: int
     gradients: int
     optimizer_state: int
+    communication: int
     step_temporary: int
-    largest_trained: int
-    """Bytes of the largest trained tensor."""
+    host: int
+    """Bytes moved to the host's memory."""
     trains_embedding: bool
     trains_head: bool
     trained_tensors: int
     counts: ParameterCounts
 
 
-def model_states(architecture: Architecture, method: Method, policy: Policy) -> States:
-    """Exact sizes of parameters and their training state, in bytes, each tensor rounded to the allocator's block.
+@lru_cache(maxsize=4096)
+def model_states(architecture: Architecture, method: Method, policy: Policy, layout: Layout = SINGLE) -> States:
+    """Exact sizes of parameters and their training state on one rank, each tensor rounded to the allocator's block.
 
     Raises ``KeyError`` for an optimizer that is not in :data:`~app.memory.optimizers.OPTIMIZERS`.
     """
+    traits = layout.traits
+    trained = tuple(_trained_tensors(architecture, method, policy, layout))
+    weights, quantised = _weights(architecture, policy, layout)
+    adapters = 0 if policy.trains_base else _share(trained, layout.shards if traits.shards_weights else 1)
+    gradients = _share(trained, layout.shards if traits.shards_gradients else 1)
+    updated = tuple(_updated(tensor, policy, layout) for tensor in trained)
     optimizer = OPTIMIZERS[method.optimizer]
-    weights, quantised = _weights(architecture, policy)
-    if policy.trains_base:
-        trained = tuple(
-            TrainedTensor(parameter.kind, parameter.elements, parameter.rows, policy.plain_width, parameter.count)
-            for parameter in architecture.parameters
-        )
-        adapters = 0
-        added = 0
-    else:
-        assert method.adapter is not None
-        trained = tuple(_adapter_tensors(architecture, method.adapter, policy))
-        adapters = sum(tensor.bytes for tensor in trained)
-        added = sum(tensor.elements * tensor.count for tensor in trained)
-    trainable = sum(tensor.elements * tensor.count for tensor in trained)
+    optimizer_bytes = state_bytes(optimizer, updated, method.embedding_state_32bit)
+    if policy.masters:
+        optimizer_bytes += sum(tensor.count * round_to_block(FLOAT32 * tensor.elements) for tensor in updated)
+    step_temporary = step_temporary_bytes(optimizer, updated)
+    host = 0
+    if layout.offload_optimizer:
+        host, optimizer_bytes, step_temporary = optimizer_bytes + gradients, 0, 0
+    if layout.offload_parameters:
+        host, weights, adapters = host + weights + adapters, 0, 0
     saved = frozenset(method.adapter.modules_to_save) if method.adapter else frozenset()
     return States(
         weights=weights,
         quantisation_state=quantised,
         adapters=adapters,
-        gradients=sum(tensor.bytes for tensor in trained),
-        optimizer_state=state_bytes(optimizer, trained, method.embedding_state_32bit),
-        step_temporary=step_temporary_bytes(optimizer, trained),
-        largest_trained=max((round_to_block(tensor.elements * tensor.width) for tensor in trained), default=0),
+        gradients=gradients,
+        optimizer_state=optimizer_bytes,
+        communication=_communication(architecture, trained, layout),
+        step_temporary=step_temporary,
+        host=host,
         trains_embedding=policy.trains_base or bool(saved & EMBEDDING_NAMES),
         trains_head=policy.trains_base or bool(saved & HEAD_NAMES),
         trained_tensors=sum(tensor.count for tensor in trained),
-        counts=ParameterCounts(
-            total=architecture.total_parameters + added,
-            trainable=trainable,
-            frozen=architecture.total_parameters + added - trainable,
-            adapter=added,
-            active=architecture.active_parameters + added,
-        ),
+        counts=_counts(architecture, method, policy),
     )
 
 
-def _weights(architecture: Architecture, policy: Policy) -> tuple[int, int]:
+def _counts(architecture: Architecture, method: Method, policy: Policy) -> ParameterCounts:
+    total = architecture.total_parameters
+    if policy.trains_base:
+        return ParameterCounts(total, total, 0, 0, architecture.active_parameters)
+    added = sum(tensor.elements * tensor.count for tensor in _trained_tensors(architecture, method, policy, SINGLE))
+    return ParameterCounts(total + added, added, total, added, architecture.active_parameters + added)
+
+
+def _trained_tensors(
+    architecture: Architecture, method: Method, policy: Policy, layout: Layout
+) -> Iterator[TrainedTensor]:
+    """Everything that receives a gradient on a rank, before sharding, at the width its resident copy has."""
+    if method.adapter is not None:
+        yield from _adapter_tensors(architecture, method.adapter, policy)
+        return
+    for parameter in architecture.parameters:
+        elements = layout.local_elements(parameter)
+        yield TrainedTensor(parameter.kind, elements, parameter.rows, policy.resident_width, parameter.count)
+
+
+def _updated(tensor: TrainedTensor, policy: Policy, layout: Layout) -> TrainedTensor:
+    """The tensor as the optimizer sees it: this rank's shard, the float32 master where there is one."""
+    shards = layout.shards if layout.traits.shards_optimizer else 1
+    width = FLOAT32 if policy.masters else tensor.width
+    return replace(tensor, elements=padded_share(tensor.elements, shards), width=width)
+
+
+def _share(tensors: Iterable[TrainedTensor], shards: int) -> int:
+    return sum(
+        tensor.count * round_to_block(padded_share(tensor.elements, shards) * tensor.width) for tensor in tensors
+    )
+
+
+def _communication(architecture: Architecture, trained: Iterable[TrainedTensor], layout: Layout) -> int:
+    """Buffers of gradient reduction, in bytes."""
+    traits = layout.traits
+    if layout.data == 1:
+        return 0
+    if traits.copies_gradients_to_buckets:
+        return _share(trained, 1)
+    if traits.bucket_elements is None:
+        return 0
+    bucket = traits.bucket_elements or architecture.hidden_size**2
+    return HALF * min(bucket, sum(tensor.elements * tensor.count for tensor in trained))
+
+
+def _weights(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[int, int]:
+    """Weights and quantisation state. A frozen base is sharded like a trained one; its scales are not, since
+    they are no parameters."""
+    shards = layout.shards if layout.traits.shards_weights else 1
     weights = quantised = 0
     for parameter in architecture.parameters:
         if policy.quantization is not None and parameter.kind is ParameterKind.LINEAR:
-            packed, state = quantised_bytes(parameter, policy.quantization, policy.double_quantization)
-            weights += packed
+            local = replace(parameter, elements=layout.local_elements(parameter))
+            packed, state = quantised_bytes(local, policy.quantization, policy.double_quantization)
+            weights += padded_share(packed, shards)
             quantised += state
-        else:
-            width = policy.base_width if parameter.kind is ParameterKind.EXPERTS else policy.plain_width
-            weights += parameter.count * round_to_block(parameter.elements * width)
+            continue
+        width = policy.base_width if parameter.kind is ParameterKind.EXPERTS else policy.plain_width
+        if policy.trains_base:
+            width = policy.resident_width
+        weights += parameter.count * round_to_block(padded_share(layout.local_elements(parameter), shards) * width)
     return weights, quantised
 
 

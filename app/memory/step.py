@@ -44,6 +44,24 @@ def layer_profile(
     return analyse(tape, result, source, accumulating=policy.accumulating)
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a step is spread over ranks, as far as its moments go.
+
+    ``gradients`` is the share of finished gradients that a rank keeps, as numerator and denominator.
+    ``gathered`` is the weights that are whole on the rank while a layer runs, ``root`` those that stay so
+    from forward to the end of backward, in bytes. ``in_flight`` micro-batches wait in a pipeline stage.
+    """
+
+    gradients: tuple[int, int] = (1, 1)
+    gathered: int = 0
+    root: int = 0
+    in_flight: int = 1
+
+
+WHOLE = Spread()
+
+
 class _Step:
     """The assembly of one step's moments."""
 
@@ -55,8 +73,10 @@ class _Step:
         checkpointing: Checkpointing,
         masked_length: int,
         trains_embedding: bool,
+        spread: Spread,
     ) -> None:
         self.architecture = architecture
+        self.spread = spread
         self.policy = policy
         self.loss = loss
         self.trains_embedding = trains_embedding
@@ -112,7 +132,16 @@ class _Step:
         return size
 
     def kept_before(self, index: int) -> dict[Category, Size]:
-        """What the layers before ``index`` keep for backward."""
+        """What the layers before ``index`` keep for backward, and what other micro-batches in flight keep."""
+        parts = self._kept(index)
+        if self.spread.in_flight > 1:
+            for category, size in self._kept(len(self.profiles)).items():
+                _add(parts, category, size.times(self.spread.in_flight - 1))
+        if self.spread.root:
+            _add(parts, Category.WEIGHT_COPY, constant(self.spread.root))
+        return parts
+
+    def _kept(self, index: int) -> dict[Category, Size]:
         parts: dict[Category, Size] = {Category.ACTIVATION: self.outside}
         layers = zip(self.profiles, self.checkpointed, self.streams, strict=False)
         for profile, checkpointed, stream in islice(layers, index):
@@ -136,11 +165,17 @@ class _Step:
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
         _add(before_last, Category.ACTIVATION, self.streams[-2])
-        _add(before_last, Category.WEIGHT_COPY, casts)
+        _add(before_last, Category.WEIGHT_COPY, casts + constant(self.spread.gathered))
         if not any(self.checkpointed):
             _add(before_last, Category.ACTIVATION, self.masks)
         for instant in last.quiet if self.checkpointed[-1] else last.forward:
             yield _moment(PhaseName.FORWARD, before_last, instant)
+        if self.architecture.holds_head:
+            yield from self._loss(everything, casts)
+        yield from self._backward_layers()
+        yield from self._backward_embedding()
+
+    def _loss(self, everything: dict[Category, Size], casts: Size) -> Iterator[StepMoment]:
         at_loss = dict(everything)
         if self.head.keeps_input:
             _add(at_loss, Category.ACTIVATION, self.streams[-1])
@@ -151,12 +186,10 @@ class _Step:
         for instant in self.head.backward:
             phase = PhaseName.BACKWARD_LOSS if Category.LOGITS in instant.parts else PhaseName.BACKWARD
             yield _moment(phase, at_loss, instant)
-        yield from self._backward_layers()
-        yield from self._backward_embedding()
 
     def _backward_layers(self) -> Iterator[StepMoment]:
         """The last and the first occurrence of each kind of layer: between them memory changes linearly."""
-        gradients = self.head.gradients
+        gradients = self._finished(self.head.gradients if self.architecture.holds_head else ZERO)
         first_and_last: dict[tuple[int, bool], list[int]] = {}
         for index, (profile, checkpointed) in enumerate(zip(self.profiles, self.checkpointed, strict=True)):
             first_and_last.setdefault((id(profile), checkpointed), []).append(index)
@@ -168,6 +201,7 @@ class _Step:
                 if checkpointed or profile.keeps_input:
                     _add(outside, Category.ACTIVATION, self.streams[index])
                 _add(outside, Category.GRADIENT, gradients)
+                _add(outside, Category.WEIGHT_COPY, constant(self.spread.gathered))
                 for category, size in self.head.held.items():
                     _add(outside, category, size)
                 for instant in profile.backward:
@@ -177,17 +211,24 @@ class _Step:
                     _add(outside, Category.TEMPORARY, self.streams[index + 1])
                     for instant in profile.forward:
                         yield _moment(PhaseName.BACKWARD, outside, instant)
-            gradients = gradients + profile.gradients
+            gradients = gradients + self._finished(profile.gradients)
         self.gradients = gradients
+
+    def _finished(self, gradients: Size) -> Size:
+        """The share of finished gradients that stays on this rank."""
+        numerator, denominator = self.spread.gradients
+        return gradients if numerator == denominator else gradients.share(numerator, denominator)
 
     def _backward_embedding(self) -> Iterator[StepMoment]:
         """The embedding's gradient is dense; a tied one is added to the head's, out of place."""
-        if not self.trains_embedding or not self.policy.trains_base:
+        if not (self.trains_embedding and self.policy.trains_base and self.architecture.holds_embedding):
             return
         table = constant(self.architecture.embedding_elements * self.policy.plain_width)
         tied = self.architecture.tie_word_embeddings
         copies = 2 if self.policy.accumulating or tied else 1
         outside = {Category.ACTIVATION: self.outside, **self.head.held}
+        if self.spread.root:
+            outside[Category.WEIGHT_COPY] = constant(self.spread.root)
         arriving = {
             Category.TEMPORARY: self.streams[0] + table.times(copies - 1),
             Category.GRADIENT: self.gradients + table,
@@ -217,15 +258,16 @@ def step_moments(
     checkpointing: Checkpointing,
     masked_length: int,
     trains_embedding: bool,
+    spread: Spread = WHOLE,
 ) -> tuple[StepMoment, ...]:
     """The moments at which this step can peak, those that another dominates left out.
 
     ``masked_length`` decides only whether a sliding window is reached: pass the smallest length that gives the
     same answer, so that lengths share a derivation.
     """
-    moments = _Step(architecture, policy, loss, checkpointing, masked_length, trains_embedding).moments()
+    step = _Step(architecture, policy, loss, checkpointing, masked_length, trains_embedding, spread)
     kept: dict[PhaseName, list[StepMoment]] = {}
-    for moment in moments:
+    for moment in step.moments():
         rivals = kept.setdefault(moment.phase, [])
         if any(rival.total.dominates(moment.total) for rival in rivals):
             continue

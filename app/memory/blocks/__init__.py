@@ -1,0 +1,1 @@
+"""The parts that layers are composed of; each knows its parameters."""

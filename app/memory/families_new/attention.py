@@ -1,0 +1,211 @@
+"""How token mixers are read from a configuration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.memory.architecture import (
+    Attention,
+    FusedLayout,
+    Indexer,
+    LatentAttention,
+    Norm,
+    NormKind,
+    Projection,
+    RotaryKind,
+)
+from app.memory.config import ConfigError, ConfigReader
+from app.memory.families.family import Family, Flag, LayerPlan, is_set
+
+PER_HEAD, OVER_ALL, EACH_HEAD = "per_head", "over_all", "each_head"
+"""Norms of queries and keys: over each head with one weight for all, over all heads together, or over each
+head with a weight for each."""
+
+
+def own_key_value_heads(reader: ConfigReader, num_heads: int) -> int:
+    """``num_key_value_heads``, or as many as there are query heads."""
+    return reader.integer("num_key_value_heads", num_heads)
+
+
+def one_if_multi_query(reader: ConfigReader, num_heads: int) -> int:
+    """StarCoder's switch."""
+    return 1 if reader.boolean("multi_query", True) else num_heads
+
+
+def falcon_key_value_heads(reader: ConfigReader, num_heads: int) -> int:
+    """``num_kv_heads`` counts only in the newer of Falcon's two architectures."""
+    if reader.boolean("new_decoder_architecture"):
+        return reader.integer("num_key_value_heads", num_heads)
+    return one_if_multi_query(reader, num_heads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionStyle:
+    """Softmax attention; see :class:`~app.memory.blocks.attention.Attention` for what the flags do."""
+
+    bias: Flag = False
+    output_bias: Flag = False
+    norm: str | None = None
+    """``PER_HEAD``, ``OVER_ALL``, ``EACH_HEAD`` or none."""
+    norm_if: Flag = True
+    norm_kind: NormKind | None = None
+    """None is the family's."""
+    norm_bias: bool = False
+    norm_weight: bool = True
+    norm_if_rotary: bool = False
+    """Only layers with positions have the norms (Llama 4)."""
+    norms_after_rotary: bool = False
+    value_norm: bool = False
+    names: tuple[str, str, str] = ("q_proj", "k_proj", "v_proj")
+    output_name: str = "o_proj"
+    fused: str | None = None
+    fused_layout: FusedLayout = FusedLayout.ROWS
+    rotary: bool = True
+    rotary_kind: RotaryKind = RotaryKind.HALVES
+    rotary_fraction: float = 1.0
+    """The library's default share of a head that is rotated."""
+    head_dim: int | None = None
+    """The library's default; None is hidden size ÷ heads."""
+    head_dim_key: str = "head_dim"
+    key_value_heads: Callable[[ConfigReader, int], int] = own_key_value_heads
+    key_value_heads_key: str | None = None
+    """A key that, if present, says it for this kind of layer."""
+    values_are_keys: Flag = False
+    alibi: Flag = False
+    sinks: bool = False
+    output_gate: bool = False
+    float32_scores: bool = False
+    clip_key: str | None = None
+    sdpa: bool = True
+    dropout: str | None = None
+    """The key of the dropout after the output projection."""
+    gates: int = 0
+
+    def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention:
+        hidden_size = reader.integer("hidden_size")
+        num_heads = reader.integer("num_attention_heads")
+        num_key_value_heads = self._key_value_heads(reader, num_heads)
+        head_dim = self._head_dim(reader, hidden_size, num_heads)
+        query, key_value = num_heads * head_dim, num_key_value_heads * head_dim
+        bias = is_set(self.bias, reader)
+        alibi = is_set(self.alibi, reader)
+        rotary = self.rotary and plan.rotary and not alibi
+
+        def projection(name: str, out_features: int) -> Projection:
+            return Projection(name, hidden_size, out_features, bias, in_attention=True)
+
+        output = Projection(
+            self.output_name, query, hidden_size, is_set(self.output_bias, reader), in_attention=True
+        )
+        separate = self.fused is None
+        shares = is_set(self.values_are_keys, reader)
+        fused = None if self.fused is None else projection(self.fused, query + 2 * key_value)
+        has_norms = self.norm is not None and is_set(self.norm_if, reader) and (rotary or not self.norm_if_rotary)
+        return Attention(
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            head_dim=head_dim,
+            query=projection(self.names[0], query * (2 if self.output_gate else 1)) if separate else None,
+            key=projection(self.names[1], key_value) if separate else None,
+            value=projection(self.names[2], key_value) if separate and not shares else None,
+            fused=fused,
+            fused_layout=self.fused_layout,
+            output=output,
+            query_norm=self._norm(family, head_dim, query) if has_norms else None,
+            key_norm=self._norm(family, head_dim, key_value) if has_norms else None,
+            value_norm=Norm(family.norm, head_dim, 0) if self.value_norm else None,
+            norms_after_rotary=self.norms_after_rotary,
+            rotary_dim=self._rotary_dim(reader, head_dim) if rotary else 0,
+            rotary_kind=self.rotary_kind,
+            window=plan.window,
+            alibi=alibi,
+            scores_softcap=reader.has("attn_logit_softcapping"),
+            sinks=self.sinks,
+            output_gate=self.output_gate,
+            float32_scores=self.float32_scores,
+            clip=self.clip_key is not None and reader.has(self.clip_key),
+            sdpa=self.sdpa,
+            residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
+            gates=self.gates,
+        )
+
+    def _key_value_heads(self, reader: ConfigReader, num_heads: int) -> int:
+        found = reader.optional_integer(self.key_value_heads_key) if self.key_value_heads_key else None
+        count = found or self.key_value_heads(reader, num_heads)
+        if num_heads % count:
+            raise ConfigError(
+                "num_key_value_heads",
+                f"{count} does not divide num_attention_heads {num_heads}",
+                f"a divisor of {num_heads}",
+            )
+        return count
+
+    def _head_dim(self, reader: ConfigReader, hidden_size: int, num_heads: int) -> int:
+        head_dim = reader.optional_integer(self.head_dim_key) or self.head_dim
+        if head_dim is not None:
+            return head_dim
+        if hidden_size % num_heads:
+            raise ConfigError(
+                "num_attention_heads",
+                f"{num_heads} does not divide hidden_size {hidden_size}, and there is no head_dim",
+                f"a divisor of {hidden_size}",
+            )
+        return hidden_size // num_heads
+
+    def _rotary_dim(self, reader: ConfigReader, head_dim: int) -> int:
+        listed = reader.optional_integer("rotary_dim")
+        if listed is not None:
+            return min(listed, head_dim)
+        fraction = reader.number("partial_rotary_factor", self.rotary_fraction)
+        return int(head_dim * fraction) // 2 * 2
+
+    def _norm(self, family: Family, head_dim: int, width: int) -> Norm:
+        kind = self.norm_kind or family.norm
+        over = width if self.norm == OVER_ALL else head_dim
+        elements = head_dim if self.norm == PER_HEAD else width
+        return Norm(kind, over, elements if self.norm_weight else 0, self.norm_bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentStyle:
+    """Multi-head latent attention (DeepSeek V2 and V3, Kimi K2, GLM-4.7-Flash, GLM-5)."""
+
+    rotary_kind: RotaryKind = RotaryKind.INTERLEAVED
+    indexer: bool = False
+
+    def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> LatentAttention:
+        hidden_size, heads = reader.integer("hidden_size"), reader.integer("num_attention_heads")
+        nope, rope = reader.integer("qk_nope_head_dim"), reader.integer("qk_rope_head_dim")
+        latent, value = reader.integer("kv_lora_rank"), reader.integer("v_head_dim")
+        rank = reader.optional_integer("q_lora_rank")
+        bias = is_set("attention_bias", reader)
+
+        def projection(name: str, in_features: int, out_features: int, with_bias: bool = False) -> Projection:
+            return Projection(name, in_features, out_features, with_bias, in_attention=True)
+
+        width = heads * (nope + rope)
+        return LatentAttention(
+            num_heads=heads,
+            nope_head_dim=nope,
+            rope_head_dim=rope,
+            value_head_dim=value,
+            latent_width=latent,
+            query=None if rank else projection("q_proj", hidden_size, width),
+            query_down=projection("q_a_proj", hidden_size, rank, bias) if rank else None,
+            query_latent_norm=family.norm_over(rank, reader) if rank else None,
+            query_up=projection("q_b_proj", rank, width) if rank else None,
+            key_value_down=projection("kv_a_proj_with_mqa", hidden_size, latent + rope, bias),
+            latent_norm=family.norm_over(latent, reader),
+            key_value_up=projection("kv_b_proj", latent, heads * (nope + value)),
+            output=projection("o_proj", heads * value, hidden_size, bias),
+            indexer=self._indexer(reader, hidden_size, rank or hidden_size) if self.indexer else None,
+            rotary_kind=self.rotary_kind,
+        )
+
+    def _indexer(self, reader: ConfigReader, hidden_size: int, rank: int) -> Indexer:
+        heads, width = reader.integer("index_n_heads"), reader.integer("index_head_dim")
+        return Indexer(
+            query=Projection("wq_b", rank, heads * width),
+            key=Projection("wk", hidden_size, width),
+            weights=Projection("weights_proj", hidden_size, heads),
+            key_norm=Norm(NormKind.LAYER, width, width, bias=True),
+        )

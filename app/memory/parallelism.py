@@ -1,0 +1,252 @@
+"""What share of each thing a rank holds, by strategy: a table of traits, and the sizes that follow.
+
+Sources: PyTorch ``nn/parallel/distributed.py`` (DDP) and ``distributed/fsdp`` (FSDP, FSDP2); DeepSpeed
+``runtime/zero`` and ``runtime/bf16_optimizer.py`` with Hugging Face's ``"auto"`` values
+(``transformers/integrations/deepspeed.py``); ZeRO, arXiv 1910.02054, section 5.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
+from app.memory.inputs import Cluster, Method, MethodKind, Offload, Strategy
+
+DEEPSPEED_BUCKET_ELEMENTS = 500_000_000
+"""``reduce_bucket_size`` and ``allgather_bucket_size`` (``deepspeed/runtime/zero/config.py``)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traits:
+    """How a strategy treats model states and working copies."""
+
+    title: str
+    shards_weights: bool = False
+    shards_gradients: bool = False
+    shards_optimizer: bool = False
+    half_compute: bool = False
+    """Under mixed precision, layers see 16-bit weights, and float32 ones exist only as shards."""
+    keeps_masters: bool = False
+    """DeepSpeed: 16-bit weights and gradients beside float32 masters and state, sharded with the optimizer."""
+    gathered_layers: int = 0
+    """Layers whose weights are whole on a rank at once: the one at work and the prefetched one."""
+    keeps_root: bool = False
+    """Embeddings, final norm and head stay whole from forward to the end of backward."""
+    gathers_until_backward: bool = False
+    """Layers gathered in forward stay whole until their backward."""
+    copies_gradients_to_buckets: bool = False
+    bucket_elements: int | None = None
+    """Elements of a 16-bit reduction bucket; ``hidden_size²`` where 0."""
+    source: str = ""
+
+
+TRAITS: Mapping[Strategy, Traits] = {
+    Strategy.SINGLE: Traits(title="one GPU"),
+    Strategy.DEVICE_MAP: Traits(title="layers split over the cards, one at work at a time"),
+    Strategy.DDP: Traits(
+        title="data parallel, everything on every card",
+        copies_gradients_to_buckets=True,
+        source="torch/nn/parallel/distributed.py, gradient_as_bucket_view=False",
+    ),
+    Strategy.ZERO1: Traits(
+        title="ZeRO-1: optimizer state sharded",
+        shards_optimizer=True,
+        half_compute=True,
+        keeps_masters=True,
+        bucket_elements=DEEPSPEED_BUCKET_ELEMENTS,
+        source="deepspeed/runtime/zero/stage_1_and_2.py",
+    ),
+    Strategy.ZERO2: Traits(
+        title="ZeRO-2: gradients and optimizer state sharded",
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        keeps_masters=True,
+        bucket_elements=DEEPSPEED_BUCKET_ELEMENTS,
+        source="deepspeed/runtime/zero/stage_1_and_2.py",
+    ),
+    Strategy.ZERO3: Traits(
+        title="ZeRO-3: weights, gradients and optimizer state sharded",
+        shards_weights=True,
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        keeps_masters=True,
+        gathered_layers=2,
+        bucket_elements=0,
+        source="deepspeed/runtime/zero/stage3.py; reduce_bucket_size auto is hidden_size²",
+    ),
+    Strategy.FSDP: Traits(
+        title="FSDP: weights, gradients and optimizer state sharded",
+        shards_weights=True,
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        gathered_layers=2,
+        keeps_root=True,
+        source="torch/distributed/fsdp/_runtime_utils.py, _post_forward_reshard",
+    ),
+    Strategy.FSDP2: Traits(
+        title="FSDP2: weights, gradients and optimizer state sharded",
+        shards_weights=True,
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        gathered_layers=2,
+        keeps_root=True,
+        source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py",
+    ),
+    Strategy.FSDP_GRAD_OP: Traits(
+        title="FSDP, gradients and optimizer state sharded",
+        shards_weights=True,
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        gathered_layers=2,
+        keeps_root=True,
+        gathers_until_backward=True,
+        source="torch/distributed/fsdp/api.py, SHARD_GRAD_OP",
+    ),
+    Strategy.FSDP_HYBRID: Traits(
+        title="FSDP inside a node, replicas across nodes",
+        shards_weights=True,
+        shards_gradients=True,
+        shards_optimizer=True,
+        half_compute=True,
+        gathered_layers=2,
+        keeps_root=True,
+        source="torch/distributed/fsdp/api.py, HYBRID_SHARD",
+    ),
+}
+"""Every strategy but ``auto``, which :func:`choose_strategy` resolves."""
+
+
+SPLIT_BY_TENSOR_PARALLEL = frozenset(
+    {ParameterKind.LINEAR, ParameterKind.EMBEDDING, ParameterKind.HEAD, ParameterKind.EXPERTS}
+)
+"""Megatron-LM, arXiv 1909.08053, section 3: rows or columns of every large matrix."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How the GPUs of a run are arranged. ``shards`` is over how many of them sharded states are spread."""
+
+    traits: Traits
+    strategy: Strategy
+    data: int = 1
+    shards: int = 1
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+    expert: int = 1
+    split: int = 1
+    """GPUs that a ``device_map`` spreads layers over."""
+    offload_optimizer: bool = False
+    offload_parameters: bool = False
+
+    def local_elements(self, parameter: Parameter) -> int:
+        """Elements of a parameter on one rank under tensor and expert parallelism; norms are whole on every rank."""
+        elements = parameter.elements
+        if parameter.kind in SPLIT_BY_TENSOR_PARALLEL:
+            elements = padded_share(elements, self.tensor)
+        if parameter.kind is ParameterKind.EXPERTS:
+            elements = padded_share(elements, self.expert)
+        return elements
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the whole run is on one GPU and nothing leaves it."""
+        return (
+            self.data * self.tensor * self.pipeline * self.context * self.split == 1
+            and not self.offload_optimizer
+            and not self.offload_parameters
+        )
+
+
+SINGLE = Layout(traits=TRAITS[Strategy.SINGLE], strategy=Strategy.SINGLE)
+
+
+def make_layout(cluster: Cluster, strategy: Strategy) -> Layout:
+    """The arrangement of a cluster under a strategy that is not ``auto``.
+
+    Raises ``ValueError`` where the parallel degrees do not divide the GPUs.
+    """
+    model_parallel = cluster.tensor_parallel * cluster.pipeline_parallel
+    if cluster.num_gpus % model_parallel:
+        raise ValueError(f"{cluster.num_gpus} GPUs cannot be divided by tensor × pipeline = {model_parallel}")
+    ranks = cluster.num_gpus // model_parallel
+    split = ranks if strategy is Strategy.DEVICE_MAP else 1
+    if strategy is Strategy.SINGLE or split > 1:
+        ranks = 1
+    shards = min(ranks, cluster.gpus_per_node) if strategy is Strategy.FSDP_HYBRID else ranks
+    return Layout(
+        traits=TRAITS[strategy],
+        strategy=strategy,
+        data=max(1, ranks // cluster.context_parallel),
+        shards=shards,
+        tensor=cluster.tensor_parallel,
+        pipeline=cluster.pipeline_parallel,
+        context=cluster.context_parallel,
+        expert=cluster.expert_parallel,
+        split=split,
+        offload_optimizer=cluster.offload in {Offload.OPTIMIZER, Offload.BOTH},
+        offload_parameters=cluster.offload in {Offload.PARAMETERS, Offload.BOTH},
+    )
+
+
+def gathered_bytes(architecture: Architecture, layout: Layout, width: int, packed: bool) -> int:
+    """Weights that are whole on a rank beside its shards while a layer runs, in bytes.
+
+    ``width`` is the layers' compute width; of a 4-bit base (``packed``) a layer's packed weights are gathered.
+    """
+    traits = layout.traits
+    if not traits.shards_weights or layout.shards == 1:
+        return 0
+    layers = sorted((layer_elements(layer) for layer in architecture.layers), reverse=True)
+    count = len(layers) if traits.gathers_until_backward else traits.gathered_layers
+    elements = sum(layers[:count])
+    return elements // 2 if packed else elements * width
+
+
+def root_bytes(architecture: Architecture, layout: Layout, width: int) -> int:
+    """Embeddings, final norm and head, whole from forward to the end of backward, in bytes."""
+    if not layout.traits.keeps_root or layout.shards == 1:
+        return 0
+    return root_elements(architecture) * width
+
+
+def stages(architecture: Architecture, count: int) -> tuple[Architecture, ...]:
+    """The first and the last of ``count`` stages of consecutive layers, the only ones that can be the fullest.
+
+    Layers are dealt evenly; where they do not divide, the first stages hold one more.
+    """
+    if count == 1:
+        return (architecture,)
+    layers = architecture.layers
+    longest = -(-len(layers) // count)
+    shortest = max(1, len(layers) // count)
+    return (
+        replace(architecture, layers=layers[:longest], holds_head=False),
+        replace(architecture, layers=layers[-shortest:], holds_embedding=False),
+    )
+
+
+def default_strategy(cluster: Cluster, method: Method) -> Strategy:
+    """What ``auto`` means where no card is named: shard what trains in full, replicate a frozen base."""
+    if cluster.num_gpus == cluster.tensor_parallel * cluster.pipeline_parallel:
+        return Strategy.SINGLE
+    return Strategy.FSDP2 if method.kind is MethodKind.FULL else Strategy.DDP
+
+
+def padded_share(elements: int, shards: int) -> int:
+    """Elements of one rank's shard of a flat unit: padded up to a multiple of the ranks."""
+    return -(-elements // shards)
+
+
+def layer_elements(layer: Layer) -> int:
+    """All parameters of a layer."""
+    return sum(parameter.elements * parameter.count for parameter in layer.parameters())
+
+
+def root_elements(architecture: Architecture) -> int:
+    """Parameters outside the layers: embeddings, final norm and head."""
+    return sum(parameter.elements * parameter.count for parameter in architecture.outer_parameters)
