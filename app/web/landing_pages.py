@@ -28,6 +28,7 @@ from app.web.landing_model import model_page
 from app.web.pages import cached, page_context
 from app.web.shell import PageContext
 from app.web.speed import speed_page
+from app.web.static_files import READ
 from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -53,7 +54,7 @@ def _by_method(market: Market, model: str, length: int, listing: GpuListing) -> 
     ]
 
 
-@router.get("/models")
+@router.api_route("/models", methods=READ)
 async def models(request: Request) -> Response:
     """Every model's page."""
     parts = state_of(request)
@@ -62,7 +63,7 @@ async def models(request: Request) -> Response:
     return await cached(request, parts, context, lambda: (_html("list.html", page(), context), 200))
 
 
-@router.get("/models/{name:path}")
+@router.api_route("/models/{name:path}", methods=READ)
 async def model(request: Request, name: str) -> Response:
     """How much memory one model takes; a Hugging Face id or an alias leads to the model's own address."""
     parts = state_of(request)
@@ -100,7 +101,7 @@ def _related_models(model: CatalogueModel, snapshot: Snapshot) -> list[Catalogue
     return sorted(family, key=lambda other: abs(other.total_parameters - model.total_parameters))[:RELATED]
 
 
-@router.get("/gpus")
+@router.api_route("/gpus", methods=READ)
 async def gpus(request: Request) -> Response:
     """Every card's page."""
     parts = state_of(request)
@@ -110,7 +111,7 @@ async def gpus(request: Request) -> Response:
     )
 
 
-@router.get("/gpus/{name}")
+@router.api_route("/gpus/{name}", methods=READ)
 async def gpu(request: Request, name: str) -> Response:
     """What one card can fine-tune; an alias leads to the card's own address."""
     parts = state_of(request)
@@ -132,7 +133,7 @@ def _gpu_html(gpu: CatalogueGpu, market: Market, context: PageContext) -> bytes:
     return _html("gpu.html", page, context)
 
 
-@router.get("/best-gpu")
+@router.api_route("/best-gpu", methods=READ)
 async def best_gpu(request: Request) -> Response:
     """The cheapest card for each usual model by each method."""
     parts = state_of(request)
@@ -148,7 +149,7 @@ async def best_gpu(request: Request) -> Response:
     return await cached(request, parts, context, make)
 
 
-@router.get("/glossary")
+@router.api_route("/glossary", methods=READ)
 async def glossary(request: Request) -> Response:
     """What the words mean."""
     parts = state_of(request)
@@ -156,7 +157,7 @@ async def glossary(request: Request) -> Response:
     return await cached(request, parts, context, lambda: (_html("glossary.html", glossary_page(context), context), 200))
 
 
-@router.get("/speed")
+@router.api_route("/speed", methods=READ)
 async def speed(request: Request) -> Response:
     """Time and cost of a run by card; a run that cannot be read is sent to the calculator, which says why."""
     parts = state_of(request)
@@ -186,7 +187,7 @@ def _addresses(snapshot: Snapshot) -> Iterable[str]:
     yield from (f"/gpus/{gpu.slug}" for gpu in snapshot.gpus)
 
 
-@router.get("/sitemap.xml")
+@router.api_route("/sitemap.xml", methods=READ)
 async def site_map(request: Request) -> Response:
     """Every page worth finding, by its canonical address."""
     parts = state_of(request)
@@ -201,7 +202,7 @@ async def site_map(request: Request) -> Response:
     return Response(text, media_type="application/xml", headers={"cache-control": "public, max-age=3600"})
 
 
-@router.get("/robots.txt")
+@router.api_route("/robots.txt", methods=READ)
 async def robots(request: Request) -> Response:
     """Search engines may read the pages; runs, frames and order links are endless or not theirs to follow."""
     context = page_context(request, state_of(request))

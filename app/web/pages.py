@@ -21,6 +21,7 @@ from app.web.embed.kept import KeptAnswer, KeptAnswers, Made
 from app.web.formatting import Formatter, MemoryUnit
 from app.web.language import formatter, unit_of
 from app.web.shell import PageContext
+from app.web.static_files import READ
 from app.web.static_files import router as static_router
 from app.web.templating import render
 from app.web.turn_to import turn_to
@@ -92,7 +93,7 @@ async def cached(
     return Page(answer)
 
 
-@router.get("/")
+@router.api_route("/", methods=READ)
 async def calculator(request: Request) -> Response:
     """The calculator; a run that cannot be read comes back as the filled form with status 422."""
     parts = state_of(request)
@@ -124,7 +125,7 @@ def _published(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
     return published_view(snapshot, fmt)
 
 
-@router.get("/compare")
+@router.api_route("/compare", methods=READ)
 async def compare_methods(request: Request) -> Response:
     """Methods × models; a query that cannot be read comes back with its form and status 422."""
     parts = state_of(request)

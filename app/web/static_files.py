@@ -3,6 +3,7 @@
 import gzip
 import mimetypes
 from functools import cache
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -11,6 +12,9 @@ from starlette.responses import Response
 from app.web.templating import STATIC, asset
 
 router = APIRouter(include_in_schema=False)
+
+READ: Final = ["GET", "HEAD"]
+"""What pages and files answer to."""
 
 KEPT_FOR_A_YEAR = "public, max-age=31536000, immutable"
 ASKED_AGAIN = "public, max-age=300"
@@ -31,7 +35,7 @@ def _names() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
-@router.get("/static/{name:path}")
+@router.api_route("/static/{name:path}", methods=READ)
 async def static_file(request: Request, name: str) -> Response:
     """One of the files that exist at start; any other name is 404."""
     if name not in _names():

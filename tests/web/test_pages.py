@@ -237,3 +237,10 @@ def test_the_comparison_takes_the_visitors_models(site: TestClient) -> None:
     assert "Mistral" not in first.text
     wrong = read(site, "/compare?models=nothing-like-it-9000", status=422)
     assert "is not in the catalogue" in wrong.by_id("main").text
+
+
+@pytest.mark.parametrize("path", ["/", "/compare", "/models/llama-3-8b", "/static/app.css"])
+def test_a_checker_may_ask_for_the_head_alone(site: TestClient, path: str) -> None:
+    response = site.head(path)
+    assert response.status_code == 200
+    assert response.content == b""
