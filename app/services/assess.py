@@ -13,11 +13,11 @@ from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
+from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_targets, find_model
 from app.services.market import offer_report, servers_for
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
-from app.services.report import least_gpus
 from app.services.results import CardFit, FieldValue
 from app.services.switches import Evaluated, Switch, evaluate
 
@@ -112,12 +112,16 @@ class Assessment:
             reason=reason,
             headroom_bytes=usable - estimate.required_bytes,
             max_micro_batch_size=largest_micro_batch(estimate, usable),
-            min_gpus=least_gpus(estimate, usable) if verdict is Verdict.DOES_NOT_FIT else self.run.num_gpus,
+            min_gpus=self.fewest_gpus(gpu) if verdict is Verdict.DOES_NOT_FIT else self.run.num_gpus,
             speed=speed_report(going.speed) if isinstance(going, Pace) else None,
             time=time_report(job) if job else None,
             cost=cost,
             offer=cost.offer if cost else cheapest,
         )
+
+    def fewest_gpus(self, gpu: CatalogueGpu) -> int | None:
+        """The smallest number of these cards that holds the run, fully sharded, or None."""
+        return fewest_gpus(self.model.architecture, self.groups, gpu.device.usable_bytes)
 
     def servers(self, gpu: CatalogueGpu) -> tuple[Offer, ...]:
         """The cheapest servers with enough of a card, by the hour and by the month."""

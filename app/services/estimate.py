@@ -6,7 +6,6 @@ from typing import Final
 from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
-from app.memory.inputs import Offload
 from app.memory.result import MemoryEstimate, Notice
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
@@ -124,14 +123,6 @@ def _warnings(assessment: Assessment, memory: MemoryEstimate) -> tuple[Notice, .
             Notice(
                 "beyond_context",
                 f"{summary.name} was made for {limit:,} tokens; the run asks for {run.sequence_length:,}.",
-            )
-        )
-    if run.num_gpus > 1 or run.offload is not Offload.NONE:
-        notices.append(
-            Notice(
-                "unsharded",
-                "The figures are those of one GPU that holds the whole run: what sharding and offloading save, "
-                "and what communication buffers take, is not counted.",
             )
         )
     return tuple(notices)

@@ -79,8 +79,3 @@ def gib(size_bytes: int) -> str:
 def static_bytes(estimate: MemoryEstimate) -> int:
     """Weights, adapters, gradients and optimizer state at the peak."""
     return sum(part.bytes for part in estimate.components if part.name in STATIC_COMPONENTS)
-
-
-def least_gpus(estimate: MemoryEstimate, usable_bytes: int) -> int:
-    """A lower bound for the number of cards: weights, gradients and state alone must find room on them together."""
-    return max(2, -(-static_bytes(estimate) // usable_bytes))

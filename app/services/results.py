@@ -159,8 +159,8 @@ class CardFit:
     headroom_bytes: int
     max_micro_batch_size: int
     """Largest micro-batch the card holds with everything else unchanged; 0 where not even one sequence fits."""
-    min_gpus: int
-    """1 where one card holds the run, else a lower bound by memory: fewer such cards cannot hold it together."""
+    min_gpus: int | None
+    """The smallest number of these cards that holds the run, its states sharded; None where 64 do not."""
     speed: SpeedReport | None
     time: TimeReport | None
     cost: CostReport | None

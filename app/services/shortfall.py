@@ -8,7 +8,8 @@ from app.memory.inputs import MethodKind
 from app.memory.verdict import judge
 from app.request import to_groups
 from app.services.assess import Assessment
-from app.services.report import gib, least_gpus, static_bytes
+from app.services.counts import SHARDED, estimate_on
+from app.services.report import gib, static_bytes
 from app.services.results import Reason, RejectedCard, Suggestion
 from app.services.switches import Evaluated, suggestion
 
@@ -27,7 +28,7 @@ def rejections(assessment: Assessment, cards: Iterable[CatalogueGpu], held: set[
         yield RejectedCard(gpu=gpu.slug, method=assessment.run.method, reason=reason, fix=fix)
 
 
-def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]) -> Suggestion:
+def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]) -> Suggestion | None:
     """Changes that leave the job alone come first, then the one that changes least."""
     helpful = [item for item in savings if _would_fit(item, gpu)]
     if helpful:
@@ -42,15 +43,18 @@ def _would_fit(item: Evaluated, gpu: CatalogueGpu) -> bool:
     return verdict is Verdict.FITS
 
 
-def _more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion:
+def _more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion | None:
     memory = assessment.memory(gpu.device)
-    count = least_gpus(memory, gpu.device.usable_bytes)
-    kept = static_bytes(memory)
+    count = assessment.fewest_gpus(gpu)
+    if count is None:
+        return None
+    spread = estimate_on(assessment.model.architecture, assessment.groups, count)
     return Suggestion(
-        changes={"num_gpus": count, "strategy": "fsdp"},
-        saves_bytes=kept - -(-kept // count),
+        changes={"num_gpus": count, "strategy": SHARDED.value},
+        saves_bytes=memory.required_bytes - spread.required_bytes,
         step_time_ratio=None,
-        text=f"At least {count} of these cards: {gib(kept)} GiB of weights, gradients and optimizer state, sharded.",
+        text=f"{count} of these cards with weights, gradients and optimizer state sharded: "
+        f"{gib(memory.required_bytes)} → {gib(spread.required_bytes)} GiB on each.",
     )
 
 
@@ -71,9 +75,14 @@ def nothing_holds(assessment: Assessment, cards: tuple[CatalogueGpu, ...]) -> It
             code="switch",
             text=f"{suggestion(assessment.memory(), item).text} Then {smallest.name} holds it.",
         )
-    count = least_gpus(memory, largest.device.usable_bytes)
-    yield Reason(
-        code="more_cards",
-        text=f"Sharded, it takes at least {count} × {largest.name}: weights, gradients and optimizer state alone are "
-        f"{gib(static_bytes(memory))} GiB. Activations and buffers come on top.",
-    )
+    count = assessment.fewest_gpus(largest)
+    if count is not None:
+        spread = estimate_on(assessment.model.architecture, assessment.groups, count)
+        yield Reason(
+            code="more_cards",
+            text=f"Sharded, it takes {count} × {largest.name}: {gib(spread.required_bytes)} of the "
+            f"{gib(largest.device.usable_bytes)} GiB that each gives. Weights, gradients and optimizer state are "
+            f"{gib(static_bytes(memory))} GiB in all.",
+        )
+    else:
+        yield Reason(code="more_cards", text=f"Even 64 × {largest.name} do not hold it with this micro-batch.")

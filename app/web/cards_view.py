@@ -221,10 +221,10 @@ def _nothing_text(result: EstimateResult, fmt: Formatter) -> str:
     """What at least would hold a run that no single card holds."""
     _ = fmt.gettext
     needs = fmt.memory_with_unit(result.memory.required_bytes)
-    able = [card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT and card.min_gpus > 0]
+    able = [card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT and card.min_gpus]
     if not able:
         return _("No card in this list holds {needs}.").format(needs=needs)
-    best = min(able, key=lambda card: (card.min_gpus, -card.usable_bytes))
+    best = min(able, key=lambda card: (card.min_gpus or 0, -card.usable_bytes))
     return _("No card in this list holds {needs}. It takes at least {count} × {card} together.").format(
         needs=needs, count=best.min_gpus, card=short_card_name(best.name)
     )

@@ -97,7 +97,10 @@ def test_listed_cards_hold_the_run_and_carry_offers(client: TestClient) -> None:
     everything = estimated(client, model="mistral-7b-v0.1", method="full", gpus="all")["gpus"]
     assert len(everything) == 97
     assert estimated(client, model="mistral-7b-v0.1", gpus="none")["gpus"] == []
-    assert all(card["min_gpus"] >= 2 for card in everything if card["verdict"] == "does_not_fit")
+    assert all(
+        card["min_gpus"] is None or card["min_gpus"] >= 2 for card in everything if card["verdict"] == "does_not_fit"
+    )
+    assert any((card["min_gpus"] or 0) >= 2 for card in everything)
 
 
 def test_the_largest_micro_batch_of_a_card_fits_it_and_one_more_does_not(client: TestClient) -> None:

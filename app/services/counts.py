@@ -1,0 +1,37 @@
+"""How many cards of a kind hold a run, with its states sharded over them."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+from app.memory.architecture import Architecture
+from app.memory.estimate import estimate_memory
+from app.memory.inputs import Strategy
+from app.memory.result import MemoryEstimate
+from app.request import Groups
+
+COUNTS = (2, 3, 4, 6, 8, 16, 32, 64)
+"""Numbers of cards that servers and clusters are sold with."""
+SHARDED = Strategy.FSDP2
+
+
+@lru_cache(maxsize=2048)
+def sharded_estimates(architecture: Architecture, groups: Groups) -> tuple[tuple[int, MemoryEstimate], ...]:
+    """The run on each number of cards, fully sharded, the micro-batch of a card unchanged."""
+    estimates = []
+    for count in COUNTS:
+        cluster = replace(groups.cluster, num_gpus=count, strategy=SHARDED)
+        estimates.append((count, estimate_memory(architecture, groups.method, groups.precision, groups.batch, cluster)))
+    return tuple(estimates)
+
+
+def fewest_gpus(architecture: Architecture, groups: Groups, usable_bytes: int) -> int | None:
+    """The smallest number of cards with ``usable_bytes`` that holds the run, fully sharded; None where 64 do not."""
+    for count, estimate in sharded_estimates(architecture, groups):
+        if estimate.required.high_bytes <= usable_bytes:
+            return count
+    return None
+
+
+def estimate_on(architecture: Architecture, groups: Groups, count: int) -> MemoryEstimate:
+    """The sharded run on one of :data:`COUNTS`."""
+    return dict(sharded_estimates(architecture, groups))[count]
