@@ -140,10 +140,10 @@ def local_batch(batch: Batch, layout: Layout) -> Batch:
 
 def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: Batch) -> Spread:
     traits = layout.traits
-    gradients = (1, 1)
+    gradients = (1, layout.tensor)
     if traits.shards_gradients and layout.shards > 1:
         numerator, denominator = (policy.resident_width, policy.base_width) if policy.trains_base else (1, 1)
-        gradients = (numerator, denominator * layout.shards)
+        gradients = (numerator, denominator * layout.shards * layout.tensor)
     packed = policy.quantization is not None
     in_flight = min(layout.pipeline, batch.gradient_accumulation_steps) if architecture.holds_embedding else 1
     return Spread(
@@ -151,6 +151,7 @@ def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: B
         gathered=gathered_bytes(architecture, layout, policy.base_width, packed),
         root=root_bytes(architecture, layout, policy.plain_width),
         in_flight=max(1, in_flight),
+        split=layout.tensor,
     )
 
 

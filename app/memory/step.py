@@ -51,12 +51,14 @@ class Spread:
     ``gradients`` is the share of finished gradients that a rank keeps, as numerator and denominator.
     ``gathered`` is the weights that are whole on the rank while a layer runs, ``root`` those that stay so
     from forward to the end of backward, in bytes. ``in_flight`` micro-batches wait in a pipeline stage.
+    ``split`` ranks share each matrix under tensor parallelism.
     """
 
     gradients: tuple[int, int] = (1, 1)
     gathered: int = 0
     root: int = 0
     in_flight: int = 1
+    split: int = 1
 
 
 WHOLE = Spread()
@@ -223,7 +225,7 @@ class _Step:
         """The embedding's gradient is dense; a tied one is added to the head's, out of place."""
         if not (self.trains_embedding and self.policy.trains_base and self.architecture.holds_embedding):
             return
-        table = constant(self.architecture.embedding_elements * self.policy.plain_width)
+        table = constant(self.architecture.embedding_elements * self.policy.plain_width // self.spread.split)
         tied = self.architecture.tie_word_embeddings
         copies = 2 if self.policy.accumulating or tied else 1
         outside = {Category.ACTIVATION: self.outside, **self.head.held}
