@@ -80,9 +80,10 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    _include(app, parts)
+    _include(app)
+    embedded = embeds.Installed(app, parts)
     errors.install(app, error_page)
-    _surround(app, settings)
+    _surround(app, settings, embedded)
     _describe(app)
     return app
 
@@ -117,7 +118,7 @@ def _parts(
     return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
 
 
-def _include(app: FastAPI, parts: AppState) -> None:
+def _include(app: FastAPI) -> None:
     api = APIRouter(prefix=API_PREFIX)
     for router in (runs.router, lists.router, health.router):
         api.include_router(router)
@@ -126,10 +127,9 @@ def _include(app: FastAPI, parts: AppState) -> None:
     app.include_router(docs.router)
     for router in (pages.router, landing_pages.router, builder.router, oembed.router, orders.router):
         app.include_router(router)
-    embeds.install(app, parts)
 
 
-def _surround(app: FastAPI, settings: Settings) -> None:
+def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed) -> None:
     """Pure ASGI around everything, the outermost last."""
 
     def limit_of(path: str) -> int:
@@ -143,6 +143,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         allow_headers=["Content-Type", "Authorization", "If-None-Match"],
         expose_headers=["ETag", "X-Request-Id"],
     )
+    embedded.add_middleware(app)
     app.add_middleware(StandardHeaders)
 
 

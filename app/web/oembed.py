@@ -56,7 +56,7 @@ WIDGETS: Final[Mapping[str, Widget]] = {
 NARROW: Final = 480
 
 
-@router.get(OEMBED_PATH)
+@router.api_route(OEMBED_PATH, methods=["GET", "HEAD"])
 async def oembed(request: Request) -> Response:
     """The frame of a page of this site; 404 for any other address, 501 for formats other than JSON."""
     parts = state_of(request)

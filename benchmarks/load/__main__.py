@@ -1,8 +1,10 @@
-"""Both measurements, one after the other: ``python -m benchmarks.load``."""
+"""Every measurement, one after the other: ``python -m benchmarks.load``."""
 
-from benchmarks.load import memory_estimate, post_estimate
+from benchmarks.load import embeds, memory_estimate, post_estimate
 
 if __name__ == "__main__":
     memory_estimate.main()
     print()
     post_estimate.main()
+    print()
+    embeds.main()

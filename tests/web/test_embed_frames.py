@@ -225,3 +225,19 @@ def test_hostile_addresses_are_text(shop: TestClient, kind: str) -> None:
     )
     assert "<script>alert" not in response.text
     assert response.status_code == 422
+
+
+def test_a_kept_answer_is_the_first_one_again_with_every_header(shop: TestClient) -> None:
+    path = "/fragments/table?model=mistral-7b-v0.1"
+    made, kept = shop.get(path), shop.get(path)
+    assert kept.content == made.content
+    volatile = {"x-request-id", "vary"}
+    assert {k: v for k, v in kept.headers.items() if k not in volatile} == {
+        k: v for k, v in made.headers.items() if k not in volatile
+    }
+    assert kept.headers["x-content-type-options"] == "nosniff"
+    for response in (made, kept):
+        assert {"accept-encoding", "origin"} <= set(response.headers["vary"].lower().split(", "))
+    from_script = shop.get(path, headers={"origin": "https://harbour.example"})
+    assert from_script.headers["access-control-allow-origin"] == "*"
+    assert from_script.content == made.content

@@ -100,7 +100,7 @@ class BuilderPage:
     error: str
 
 
-@router.get(PATH)
+@router.api_route(PATH, methods=["GET", "HEAD"])
 async def builder(request: Request) -> Response:
     """The builder for the widget that the address describes."""
     parts = state_of(request)

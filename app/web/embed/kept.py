@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.ops.problem import problem
 
@@ -44,7 +44,7 @@ class KeptAnswer:
         self._plain = made.body
         self.tag = f'"{hashlib.sha256(made.body).hexdigest()[:20]}"'.encode()
         fresh = f"public, max-age={made.max_age_seconds}" if made.status == 200 else "no-store"
-        shared: RawHeaders = [(b"cache-control", fresh.encode()), (b"vary", b"accept-encoding")]
+        shared: RawHeaders = [(b"cache-control", fresh.encode()), (b"vary", b"Accept-Encoding, Origin")]
         if made.status == 200:
             shared.append((b"etag", self.tag))
         shared += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in made.headers.items()]
@@ -107,6 +107,32 @@ Make = Callable[[Request], Made]
 KeyOf = Callable[[Scope], Hashable]
 
 
+def full_key(scope: Scope, key: KeyOf) -> Hashable:
+    """An address and what else its answer is made of."""
+    return scope["path"], scope["query_string"], key(scope)
+
+
+class KeptFirst:
+    """Middleware that sends what is kept for some paths before anything looks for a route.
+
+    Requests of scripts on other sites (they name their origin) go the long way, past the rules for those.
+    """
+
+    def __init__(self, app: ASGIApp, paths: frozenset[str], key: KeyOf, answers: KeptAnswers) -> None:
+        self.app = app
+        self._paths = paths
+        self._key = key
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in self._paths and scope["method"] in {"GET", "HEAD"}:
+            answer = self._answers.get(full_key(scope, self._key))
+            if answer is not None and not any(name == b"origin" for name, _ in scope["headers"]):
+                await answer.send(scope, send)
+                return
+        await self.app(scope, receive, send)
+
+
 class KeptRoute:
     """An ASGI endpoint for GET and HEAD: what ``make`` returns is kept by ``key`` and all that the address says."""
 
@@ -120,7 +146,7 @@ class KeptRoute:
             response = problem(405, "This address does not take this method.", headers={"allow": "GET, HEAD"})
             await response(scope, receive, send)
             return
-        key = (scope["path"], scope["query_string"], self._key(scope))
+        key = full_key(scope, self._key)
         answer = self._answers.get(key)
         if answer is None:
             made = await run_in_threadpool(self._make, Request(scope))

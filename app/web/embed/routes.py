@@ -18,7 +18,7 @@ from app.web.embed.badge import badge_svg
 from app.web.embed.calculator import calculator_frame
 from app.web.embed.colour import brand_colours, hex_digits
 from app.web.embed.images import ChartRequest, chart_png, chart_svg, read_chart
-from app.web.embed.kept import KeptAnswers, KeptRoute, Made
+from app.web.embed.kept import KeptAnswers, KeptFirst, KeptRoute, Made
 from app.web.embed.query import EmbedQuery, read_query
 from app.web.embed.result import FrameMeta, ResultFrame, frame_meta, language_of, result_widget
 from app.web.embed.table import TableFrame, TableView
@@ -196,25 +196,46 @@ def is_lasting(request: Request) -> bool:
     return "config:" not in request.url.query.lower().replace("%3a", ":")
 
 
-def install(app: FastAPI, parts: AppState) -> None:
-    """Add the routes, before the others: they are asked for most."""
-    embeds, answers = Embeds(parts), KeptAnswers()
+FIRST: Final = frozenset(
+    {
+        "/embed.js",
+        "/embed/result",
+        "/embed/calculator",
+        "/embed/table",
+        "/fragments/table",
+        "/badge.svg",
+        *(f"/charts/{chart}.{kind}" for chart in ("memory", "speed") for kind in ("svg", "png")),
+    }
+)
+"""What other sites show, and so is asked for most."""
 
-    def key(scope: Scope) -> Hashable:
+
+class Installed:
+    """The routes, and what sends their kept answers first."""
+
+    def __init__(self, app: FastAPI, parts: AppState) -> None:
+        embeds = Embeds(parts)
+        self._parts = parts
+        self._answers = KeptAnswers()
+        makers: Mapping[str, Callable[[Request], Made]] = {
+            "/embed/result": embeds.result,
+            "/embed/calculator": embeds.calculator,
+            "/embed/table": embeds.table,
+            "/fragments/table": embeds.fragment,
+            "/badge.svg": embeds.badge,
+            "/charts/{chart}.svg": embeds.chart_svg,
+            "/charts/{chart}.png": embeds.chart_png,
+            "/brand/{digits}.css": embeds.brand_css,
+            "/embed.js": embeds.script,
+        }
+        app.router.routes[:0] = [
+            Route(path, KeptRoute(make, self._key, self._answers)) for path, make in makers.items()
+        ]
+
+    def _key(self, scope: Scope) -> Hashable:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        return (scope["scheme"], host, parts.snapshot().version, parts.today())
+        return (scope["scheme"], host, self._parts.snapshot().version, self._parts.today())
 
-    def route(path: str, make: Callable[[Request], Made]) -> Route:
-        return Route(path, KeptRoute(make, key, answers))
-
-    app.router.routes[:0] = [
-        route("/embed/result", embeds.result),
-        route("/embed/calculator", embeds.calculator),
-        route("/embed/table", embeds.table),
-        route("/fragments/table", embeds.fragment),
-        route("/badge.svg", embeds.badge),
-        route("/charts/{chart}.svg", embeds.chart_svg),
-        route("/charts/{chart}.png", embeds.chart_png),
-        route("/brand/{digits}.css", embeds.brand_css),
-        route("/embed.js", embeds.script),
-    ]
+    def add_middleware(self, app: FastAPI) -> None:
+        """Send what is kept before what was added so far looks at a request."""
+        app.add_middleware(KeptFirst, paths=FIRST, key=self._key, answers=self._answers)
