@@ -29,9 +29,14 @@ for (const [name, value] of Object.entries({
   spellcheck: "false",
 })) input.setAttribute(name, value);
 
-function close() {
+/** No later answer may change the list under the reader's hand. */
+function settle() {
   clearTimeout(timer);
   pending?.abort();
+}
+
+function close() {
+  settle();
   list.hidden = true;
   active = -1;
   input.setAttribute("aria-expanded", "false");
@@ -39,6 +44,7 @@ function close() {
 }
 
 function mark(index) {
+  settle();
   const options = list.children;
   active = (index + options.length) % options.length;
   for (const [position, option] of [...options].entries()) {
