@@ -102,8 +102,10 @@ class Architecture:
     rotary_embeddings: int = 1
     """How many different cos/sin pairs a forward makes."""
     rotary_dim: int = 0
+    text_extra_parameters: tuple[Parameter, ...] = ()
+    """Parameters of the text decoder beside embedding, layers and head (Gemma 4's per-layer embeddings)."""
     extra_parameters: tuple[Parameter, ...] = ()
-    """Parameters outside the text decoder (a vision tower), frozen unless said otherwise."""
+    """Parameters outside the text decoder (a vision tower), which are frozen."""
     holds_embedding: bool = True
     """False for a pipeline stage after the first."""
     holds_head: bool = True
@@ -137,7 +139,7 @@ class Architecture:
         """Embeddings, final norm and head."""
         head = () if not self.holds_head else tuple(self._head_parameters())
         embedding = () if not self.holds_embedding else tuple(self._embedding_parameters())
-        return (*embedding, *head, *self.extra_parameters)
+        return (*embedding, *head, *self.text_extra_parameters, *self.extra_parameters)
 
     def _embedding_parameters(self) -> Iterator[Parameter]:
         width = self.embedding_size or self.hidden_size

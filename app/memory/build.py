@@ -6,23 +6,24 @@ from typing import Any
 
 from app.memory.architecture import (
     Architecture,
-    Attention,
     BlockKind,
-    GatedMlp,
     Layer,
-    Mlp,
-    Norm,
-    PlainMlp,
-    Projection,
+    Parameter,
+    SoftmaxAttention,
 )
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
-from app.memory.families import FAMILIES, LLAMA, Bias, Family
+from app.memory.families import FAMILIES, LLAMA, WRAPPERS, Family, Wrapper
+from app.memory.families.family import LayerPlan, is_set
 
 NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.PRE_NORM: 2,
     BlockKind.SANDWICH: 4,
     BlockKind.POST_NORM: 2,
+    BlockKind.AFTER_SUM: 2,
+    BlockKind.PARALLEL: 1,
 }
+NORMS_AROUND_EXPERTS = 3
+"""What Gemma 4 adds where experts stand beside the MLP."""
 
 
 def parse_config(config: Mapping[str, Any]) -> Architecture:
@@ -33,116 +34,140 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     """
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object", "the content of a config.json")
+    outer = config.get("model_type")
+    wrapper = WRAPPERS.get(outer) if isinstance(outer, str) else None
     text = config.get("text_config")
+    if text is not None and not isinstance(text, Mapping):
+        raise ConfigError("text_config", "must be an object", "an object")
     if isinstance(text, Mapping):
-        config = {**text, "model_type": text.get("model_type") or config.get("model_type")}
+        config = _unwrapped(config, text, wrapper)
+    elif wrapper is not None:
+        config = {**config, "model_type": wrapper.text}
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise ConfigError("model_type", "is missing", "a Hugging Face model type such as llama")
     family = FAMILIES.get(model_type)
     reader = ConfigReader(config, (family or LLAMA).defaults)
-    return _build(model_type, family or LLAMA, reader, recognised=family is not None)
+    return _Builder(model_type, family, reader).build(wrapper)
 
 
-def _build(model_type: str, family: Family, reader: ConfigReader, *, recognised: bool) -> Architecture:
-    hidden_size = reader.integer("hidden_size")
-    num_layers = reader.integer("num_hidden_layers", maximum=MAXIMUM_LAYERS)
-    vocab_size = reader.integer("vocab_size")
-    mlp = _mlp(family, reader, hidden_size)
-    norm = Norm(family.norm, hidden_size, hidden_size, _flag(family.norm_bias, reader))
-    norms = (norm,) * NORMS_PER_BLOCK.get(family.block, family.parallel_norms)
-    by_window: dict[int | None, Layer] = {}
-    layers = []
-    for window in family.windows(reader, num_layers):
-        if window not in by_window:
-            by_window[window] = Layer(
-                block=family.block,
-                norms=norms,
-                mixer=_attention(family, reader, hidden_size, window),
-                mlp=mlp,
-                residual_multiplier=family.residual_multiplier,
-            )
-        layers.append(by_window[window])
-    notes = () if recognised else (f"model_type “{model_type}” is not known; read as a Llama-like decoder",)
-    mixer = layers[0].mixer
-    return Architecture(
-        model_type=model_type,
-        vocab_size=vocab_size,
-        hidden_size=hidden_size,
-        max_position_embeddings=reader.optional_integer("max_position_embeddings"),
-        tie_word_embeddings=reader.boolean("tie_word_embeddings"),
-        layers=tuple(layers),
-        final_norm=norm,
-        embedding_multiplier=family.embedding_multiplier,
-        head_bias=_flag(family.head_bias, reader),
-        logits_softcap=reader.has("final_logit_softcapping"),
-        logits_multiplier=family.logits_multiplier,
-        rotary_embeddings=family.rotary_embeddings if family.rotary else 0,
-        rotary_dim=mixer.rotary_dim if isinstance(mixer, Attention) else 0,
-        recognised=recognised,
-        notes=notes,
-    )
+def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrapper | None) -> dict[str, Any]:
+    """The text model's configuration; whether the head is tied is the whole model's to say."""
+    model_type = text.get("model_type") or (wrapper.text if wrapper else config.get("model_type"))
+    merged = {**text, "model_type": model_type, "vision_config": config.get("vision_config")}
+    if "tie_word_embeddings" in config:
+        merged["tie_word_embeddings"] = config["tie_word_embeddings"]
+    elif wrapper is not None and "tie_word_embeddings" in wrapper.defaults and "tie_word_embeddings" not in text:
+        merged["tie_word_embeddings"] = wrapper.defaults["tie_word_embeddings"]
+    for key in ("spatial_merge_size", "multimodal_projector_bias"):
+        if key in config:
+            merged[key] = config[key]
+    return merged
 
 
-def _flag(bias: Bias, reader: ConfigReader) -> bool:
-    return reader.boolean(bias) if isinstance(bias, str) else bias
+class _Builder:
+    """One architecture in the making."""
 
+    def __init__(self, model_type: str, family: Family | None, reader: ConfigReader) -> None:
+        self.model_type = model_type
+        self.recognised = family is not None
+        self.family = family or LLAMA
+        self.reader = reader
+        self.hidden_size = reader.integer("hidden_size")
+        self.norm = self.family.norm_over(self.hidden_size, reader)
 
-def _attention(family: Family, reader: ConfigReader, hidden_size: int, window: int | None) -> Attention:
-    num_heads = reader.integer("num_attention_heads")
-    num_key_value_heads = reader.integer("num_key_value_heads", num_heads)
-    if num_heads % num_key_value_heads:
-        raise ConfigError(
-            "num_key_value_heads",
-            f"{num_key_value_heads} does not divide num_attention_heads {num_heads}",
-            f"a divisor of {num_heads}",
+    def build(self, wrapper: Wrapper | None) -> Architecture:
+        family, reader = self.family, self.reader
+        layers = self._layers(reader.integer("num_hidden_layers", maximum=MAXIMUM_LAYERS))
+        vocab_size = reader.integer("vocab_size")
+        positions = reader.optional_integer("max_position_embeddings")
+        learned = 0
+        if family.learned_positions is not None:
+            learned = reader.integer("max_position_embeddings") + family.learned_positions
+        rotary = max((part.rotary_dim for part in self._attentions(layers)), default=0)
+        dropout = family.embedding_dropout
+        extra = family.outer_extra(reader) if family.outer_extra else ()
+        return Architecture(
+            model_type=self.model_type,
+            vocab_size=vocab_size,
+            hidden_size=self.hidden_size,
+            max_position_embeddings=positions,
+            tie_word_embeddings=reader.boolean("tie_word_embeddings"),
+            layers=layers,
+            final_norm=self.norm if is_set(family.final_norm, reader) else None,
+            embedding_multiplier=family.embedding_multiplier,
+            learned_positions=learned,
+            embedding_norm=self.norm if family.embedding_norm else None,
+            embedding_rows=vocab_size + family.extra_embedding_rows if family.extra_embedding_rows else None,
+            embedding_size=reader.optional_integer(family.embedding_size) if family.embedding_size else None,
+            embedding_dropout=dropout is not None and reader.number(dropout, 0.0) > 0,
+            head_bias=is_set(family.head_bias, reader),
+            logits_softcap=reader.has("final_logit_softcapping"),
+            logits_multiplier=family.logits_multiplier,
+            rotary_embeddings=family.rotary_embeddings if rotary else 0,
+            rotary_dim=rotary,
+            text_extra_parameters=extra,
+            extra_parameters=self._tower(wrapper),
+            recognised=self.recognised,
+            notes=self._notes(wrapper),
         )
-    head_dim = reader.optional_integer("head_dim") or family.head_dim
-    if head_dim is None:
-        if hidden_size % num_heads:
+
+    def _layers(self, count: int) -> tuple[Layer, ...]:
+        by_plan: dict[LayerPlan, Layer] = {}
+        layers = []
+        for plan in self.family.plan(self.reader, count):
+            if plan not in by_plan:
+                by_plan[plan] = self._layer(plan)
+            layers.append(by_plan[plan])
+        if len(layers) != count:
             raise ConfigError(
-                "num_attention_heads",
-                f"{num_heads} does not divide hidden_size {hidden_size}, and there is no head_dim",
-                f"a divisor of {hidden_size}",
+                "num_hidden_layers", f"is {count}, but the layer pattern has {len(layers)} layers", str(len(layers))
             )
-        head_dim = hidden_size // num_heads
-    query, key_value = num_heads * head_dim, num_key_value_heads * head_dim
-    bias = _flag(family.query_key_value_bias, reader)
-    fused = family.fused_query_key_value
-    norm_widths = {"head": (head_dim, head_dim), "all": (query, key_value)}.get(family.query_key_norm or "")
-    return Attention(
-        num_heads=num_heads,
-        num_key_value_heads=num_key_value_heads,
-        head_dim=head_dim,
-        query=None if fused else Projection("q_proj", hidden_size, query, bias),
-        key=None if fused else Projection("k_proj", hidden_size, key_value, bias),
-        value=None if fused else Projection("v_proj", hidden_size, key_value, bias),
-        fused=Projection(fused, hidden_size, query + 2 * key_value, bias) if fused else None,
-        output=Projection(family.output_name, query, hidden_size, _flag(family.output_bias, reader)),
-        query_norm=Norm(family.norm, norm_widths[0], norm_widths[0]) if norm_widths else None,
-        key_norm=Norm(family.norm, norm_widths[1], norm_widths[1]) if norm_widths else None,
-        rotary_dim=int(head_dim * family.rotary_fraction) if family.rotary else 0,
-        window=window,
-        scores_softcap=reader.has("attn_logit_softcapping"),
-        sdpa=family.sdpa,
-    )
+        return tuple(layers)
 
+    def _layer(self, plan: LayerPlan) -> Layer:
+        family, reader = self.family, self.reader
+        block = family.choose_block(reader) if family.choose_block else family.block
+        norms = family.norms(reader) if callable(family.norms) else family.norms
+        experts = None
+        if family.beside is not None and reader.boolean(family.beside[0]):
+            experts = family.beside[1].build(reader, family)
+        count = (norms or NORMS_PER_BLOCK[block]) + (NORMS_AROUND_EXPERTS if experts else 0)
+        mixer = None
+        if plan.mixer is not None:
+            style = family.mixers.get(plan.mixer) or family.mixers["full_attention"]
+            mixer = style.build(reader, family, plan)
+        return Layer(
+            block=block,
+            norms=(self.norm,) * count,
+            mixer=mixer,
+            mlp=family.mlps[plan.mlp].build(reader, family) if plan.mlp else None,
+            experts=experts,
+            residual_multiplier=family.residual_multiplier,
+            extra=family.layer_extra(reader) if family.layer_extra else (),
+        )
 
-def _mlp(family: Family, reader: ConfigReader, hidden_size: int) -> Mlp:
-    intermediate_size = reader.integer("intermediate_size")
-    bias = _flag(family.mlp_bias, reader)
-    down = Projection(family.down_name, intermediate_size, hidden_size, bias)
-    up = Projection(family.up_name, hidden_size, intermediate_size, bias)
-    if not family.gated:
-        return PlainMlp(intermediate_size=intermediate_size, up=up, down=down, activation=family.activation)
-    if family.fused_gate_up:
-        fused = Projection(family.fused_gate_up, hidden_size, 2 * intermediate_size, bias)
-        return GatedMlp(intermediate_size=intermediate_size, gate_up=fused, down=down)
-    gate = Projection("gate_proj", hidden_size, intermediate_size, bias)
-    return GatedMlp(intermediate_size=intermediate_size, gate=gate, up=up, down=down)
+    def _attentions(self, layers: tuple[Layer, ...]) -> list[SoftmaxAttention]:
+        return [layer.mixer for layer in set(layers) if isinstance(layer.mixer, SoftmaxAttention)]
+
+    def _tower(self, wrapper: Wrapper | None) -> tuple[Parameter, ...]:
+        if wrapper is None:
+            return ()
+        section = self.reader.section("vision_config") or {}
+        return tuple(wrapper.tower(ConfigReader(section, wrapper.vision_defaults), self.reader, self.hidden_size))
+
+    def _notes(self, wrapper: Wrapper | None) -> tuple[str, ...]:
+        notes = []
+        if not self.recognised:
+            notes.append(f"model_type “{self.model_type}” is not known; read as a Llama-like decoder")
+        if self.family.note:
+            notes.append(self.family.note)
+        if wrapper is not None:
+            notes.append("The vision tower is frozen; images add tokens to the sequence.")
+        return tuple(notes)
 
 
 @lru_cache(maxsize=1)
 def supported_model_types() -> tuple[str, ...]:
     """The model types with a family row, sorted."""
-    return tuple(sorted(FAMILIES))
+    return tuple(sorted({*FAMILIES, *WRAPPERS}))

@@ -20,7 +20,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size"),
     "max_position_embeddings": ("n_positions", "max_seq_len", "seq_length"),
     "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
-    "num_experts_per_tok": ("experts_per_token", "moe_k", "moe_topk", "num_experts_per_token"),
+    "num_experts_per_tok": ("experts_per_token", "moe_k", "moe_topk", "num_experts_per_token", "top_k_experts"),
+    "hidden_act": ("activation_function", "hidden_activation", "activation", "mlp_hidden_act"),
+    "partial_rotary_factor": ("rotary_pct",),
 }
 
 
@@ -50,8 +52,12 @@ class ConfigReader:
             if value is not None:
                 return value
         if key in self._config or key not in self._defaults:
-            return None
+            return self._from_rope(key)
         return self._defaults[key]
+
+    def _from_rope(self, key: str) -> Any:
+        rope = self._config.get("rope_parameters") or self._config.get("rope_scaling")
+        return rope.get(key) if isinstance(rope, Mapping) else None
 
     def has(self, key: str) -> bool:
         return self.raw(key) is not None
@@ -103,6 +109,44 @@ class ConfigReader:
         if not isinstance(value, Mapping):
             raise ConfigError(key, f"must be an object, not {_shown(value)}", "an object")
         return value
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of whole numbers; empty where there is none."""
+        value = self.raw(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list | tuple):
+            raise ConfigError(key, f"must be a list of whole numbers, not {_shown(value)}", "a list")
+        return tuple(check_integer(key, item, minimum=0) for item in value)
+
+    def groups(self, key: str) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """A list of (names, times) pairs (GPT-Neo's ``attention_types``); empty where there is none."""
+        value = self.raw(key)
+        if value is None:
+            return ()
+        allowed = 'a list such as [[["global", "local"], 12]]'
+        if not isinstance(value, list | tuple):
+            raise ConfigError(key, f"must be a list, not {_shown(value)}", allowed)
+        found = []
+        for group in value:
+            match group:
+                case [list() | tuple() as names, int(times)] if all(isinstance(name, str) for name in names):
+                    found.append((tuple(names), check_integer(key, times, maximum=MAXIMUM_LAYERS)))
+                case _:
+                    raise ConfigError(key, f"has {_shown(group)} where names and a number belong", allowed)
+        return tuple(found)
+
+    def letters(self, key: str, meanings: Mapping[str, str], length: int) -> tuple[str, ...] | None:
+        """A word with a letter a layer, each translated; None where there is none."""
+        value = self.raw(key)
+        if value is None:
+            return None
+        allowed = f"{length} letters of {''.join(meanings)}"
+        if not isinstance(value, str) or not set(value) <= set(meanings):
+            raise ConfigError(key, f"must be made of {''.join(meanings)}, not {_shown(value)}", allowed)
+        if len(value) != length:
+            raise ConfigError(key, f"has {len(value)} letters for {length} layers", allowed)
+        return tuple(meanings[letter] for letter in value)
 
     def strings(self, key: str, length: int) -> tuple[str, ...] | None:
         """A list of ``length`` strings (such as ``layer_types``), or None."""

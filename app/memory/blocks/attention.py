@@ -75,7 +75,8 @@ class Attention:
     @property
     def rotary_concatenates(self) -> bool:
         """The rotated features are concatenated with the others, which lays the queries out anew."""
-        return bool(self.rotary_dim) and self.rotary_dim != self.head_dim
+        partial = self.rotary_dim != self.head_dim
+        return bool(self.rotary_dim) and (partial or self.rotary_kind is RotaryKind.CONCATENATED)
 
     @property
     def query_width(self) -> int:

@@ -22,7 +22,9 @@ def always_full(reader: ConfigReader, index: int) -> str:
     return FULL
 
 
-def every_nth(default: int, *, last: str = FULL, others: str = SLIDING, key: str = "sliding_window_pattern") -> LayerType:
+def every_nth(
+    default: int, *, last: str = FULL, others: str = SLIDING, key: str = "sliding_window_pattern"
+) -> LayerType:
     """Of each ``key`` layers the last is of kind ``last``."""
 
     def layer_type(reader: ConfigReader, index: int) -> str:
@@ -146,10 +148,9 @@ def lfm2_layer_type(reader: ConfigReader, index: int) -> str:
 def gpt_neo_pattern(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
     """``attention_types``: runs of global and local layers."""
     kinds: list[str] = []
-    for group in reader.raw("attention_types") or []:
-        if isinstance(group, list | tuple) and len(group) == 2 and isinstance(group[0], list | tuple):
-            kinds.extend(str(name) for name in group[0] for _ in (0,))
-            kinds.extend(str(name) for _ in range(int(group[1]) - 1) for name in group[0])
+    for group in reader.groups("attention_types"):
+        names, times = group
+        kinds.extend(list(names) * times)
     window = reader.integer("window_size", 256)
     local = {index for index, kind in enumerate(kinds) if kind == "local"}
     return tuple(LayerPlan(window=window if index in local else None) for index in range(layers))

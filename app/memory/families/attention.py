@@ -79,6 +79,8 @@ class AttentionStyle:
     dropout: str | None = None
     """The key of the dropout after the output projection."""
     gates: int = 0
+    square_output: bool = False
+    """The output projection is as wide as the model on both sides (Helium)."""
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention:
         hidden_size = reader.integer("hidden_size")
@@ -94,9 +96,14 @@ class AttentionStyle:
             return Projection(name, hidden_size, out_features, bias, in_attention=True)
 
         output = Projection(
-            self.output_name, query, hidden_size, is_set(self.output_bias, reader), in_attention=True
+            self.output_name,
+            hidden_size if self.square_output else query,
+            hidden_size,
+            is_set(self.output_bias, reader),
+            in_attention=True,
         )
         separate = self.fused is None
+        own = separate and not plan.shares_key_values
         shares = is_set(self.values_are_keys, reader)
         fused = None if self.fused is None else projection(self.fused, query + 2 * key_value)
         has_norms = self.norm is not None and is_set(self.norm_if, reader) and (rotary or not self.norm_if_rotary)
@@ -105,14 +112,14 @@ class AttentionStyle:
             num_key_value_heads=num_key_value_heads,
             head_dim=head_dim,
             query=projection(self.names[0], query * (2 if self.output_gate else 1)) if separate else None,
-            key=projection(self.names[1], key_value) if separate else None,
-            value=projection(self.names[2], key_value) if separate and not shares else None,
+            key=projection(self.names[1], key_value) if own else None,
+            value=projection(self.names[2], key_value) if own and not shares else None,
             fused=fused,
             fused_layout=self.fused_layout,
             output=output,
             query_norm=self._norm(family, head_dim, query) if has_norms else None,
-            key_norm=self._norm(family, head_dim, key_value) if has_norms else None,
-            value_norm=Norm(family.norm, head_dim, 0) if self.value_norm else None,
+            key_norm=self._norm(family, head_dim, key_value) if has_norms and not plan.shares_key_values else None,
+            value_norm=Norm(family.norm, head_dim, 0) if self.value_norm and not plan.shares_key_values else None,
             norms_after_rotary=self.norms_after_rotary,
             rotary_dim=self._rotary_dim(reader, head_dim) if rotary else 0,
             rotary_kind=self.rotary_kind,

@@ -82,17 +82,14 @@ class GatedStyle:
         hidden_size, width = reader.integer("hidden_size"), width_of(self.width, reader)
         bias = is_set(self.bias, reader)
         gate, up, down = self.names
-        parts = dict(
+        separate = self.fused is None
+        return GatedMlp(
             intermediate_size=width,
+            gate=_linear(family, gate, hidden_size, width, bias) if separate else None,
+            up=_linear(family, up, hidden_size, width, bias) if separate else None,
+            gate_up=None if self.fused is None else _linear(family, self.fused, hidden_size, 2 * width, bias),
             down=_linear(family, down, width, hidden_size, bias),
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
-        )
-        if self.fused:
-            return GatedMlp(gate_up=_linear(family, self.fused, hidden_size, 2 * width, bias), **parts)
-        return GatedMlp(
-            gate=_linear(family, gate, hidden_size, width, bias),
-            up=_linear(family, up, hidden_size, width, bias),
-            **parts,
         )
 
 

@@ -23,6 +23,8 @@ class LayerPlan(NamedTuple):
     mlp: str | None = "dense"
     window: int | None = None
     rotary: bool = True
+    shares_key_values: bool = False
+    """It uses the keys and values of an earlier layer."""
 
 
 Plan = Callable[[ConfigReader, int], tuple[LayerPlan, ...]]
@@ -57,7 +59,7 @@ class Family:
     norm: NormKind = NormKind.RMS
     norm_bias: Flag = False
     norm_weight: bool = True
-    final_norm: bool = True
+    final_norm: Flag = True
     block: BlockKind = BlockKind.PRE_NORM
     choose_block: Callable[[ConfigReader], BlockKind] | None = None
     """Where a key decides about the arrangement."""
@@ -76,6 +78,8 @@ class Family:
     logits_multiplier: bool = False
     residual_multiplier: bool = False
     rotary_embeddings: int = 1
+    beside: tuple[str, MlpStyle] | None = None
+    """Experts beside each layer's MLP, and the key that switches them on (Gemma 4)."""
     converted_names: frozenset[str] = frozenset()
     """Linear layers that PEFT takes for fused experts, and so leaves out
     (``peft/utils/transformers_weight_conversion.py``)."""

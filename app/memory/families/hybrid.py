@@ -1,0 +1,210 @@
+"""Hybrids of attention and recurrences, and Gemma 4, from transformers 5.23 ``models/<type>/``."""
+
+from collections.abc import Mapping
+
+from app.memory.architecture import BlockKind, ExpertGate, NormKind, Parameter, ParameterKind, RouterKind
+from app.memory.config import ConfigReader
+from app.memory.families.attention import PER_HEAD, AttentionStyle
+from app.memory.families.family import Family, LayerPlan
+from app.memory.families.llama_like import GATED
+from app.memory.families.mlp import ExpertStyle, GatedStyle, PlainStyle, SharedStyle, lfm2_width
+from app.memory.families.plans import by_layer_type, every_nth, lfm2_layer_type, nemotron_pattern, sparse_step
+from app.memory.families.recurrent import DeltaNetStyle, Mamba2Style, ShortConvolutionStyle
+from app.memory.families.sparse import QWEN_NAMES, SHARED_QWEN
+
+GATED_ATTENTION = AttentionStyle(
+    bias="attention_bias",
+    output_bias="attention_bias",
+    norm=PER_HEAD,
+    head_dim=256,
+    rotary_fraction=0.25,
+    output_gate=True,
+)
+LINEAR_LAYERS = every_nth(4, others="linear_attention", key="full_attention_interval")
+DELTA_DEFAULTS = {
+    "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+}
+
+
+GEMMA4_EXPERTS = ExpertStyle(
+    router=RouterKind.SOFTMAX,
+    router_name="proj",
+    router_is_linear=True,
+    scales=True,
+    router_extra=lambda reader, experts: (
+        Parameter(ParameterKind.OTHER, reader.integer("hidden_size")),
+        Parameter(ParameterKind.OTHER, experts),
+    ),
+)
+
+
+def _nemotron_shared(reader: ConfigReader) -> int:
+    return reader.integer("moe_shared_expert_intermediate_size") * reader.integer("n_shared_experts", 1, minimum=0)
+
+
+def _gemma4_plan(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
+    """The last ``num_kv_shared_layers`` layers use the keys and values of earlier ones."""
+    plans = by_layer_type(every_nth(6))(reader, layers)
+    shared = reader.integer("num_kv_shared_layers", 0, minimum=0)
+    mlp = "wide" if reader.boolean("use_double_wide_mlp") else "dense"
+    return (
+        *plans[: layers - shared],
+        *(plan._replace(shares_key_values=True, mlp=mlp) for plan in plans[layers - shared :]),
+    )
+
+
+def _per_layer_input(reader: ConfigReader) -> tuple[Parameter, ...]:
+    """Each layer's gate, projection and norm around its own narrow embedding (Gemma 4's E models)."""
+    width = reader.optional_integer("hidden_size_per_layer_input", minimum=0)
+    if not width:
+        return ()
+    hidden_size = reader.integer("hidden_size")
+    return (
+        Parameter(ParameterKind.LINEAR, hidden_size * width, rows=width),
+        Parameter(ParameterKind.LINEAR, hidden_size * width, rows=hidden_size),
+        Parameter(ParameterKind.NORM, hidden_size),
+    )
+
+
+def _per_layer_embedding(reader: ConfigReader) -> tuple[Parameter, ...]:
+    """One narrow embedding a layer in one table, and the projection of the token's embedding to the same."""
+    width = reader.optional_integer("hidden_size_per_layer_input", minimum=0)
+    if not width:
+        return ()
+    hidden_size, wide = reader.integer("hidden_size"), width * reader.integer("num_hidden_layers")
+    rows = reader.integer("vocab_size_per_layer_input", 262144)
+    return (
+        Parameter(ParameterKind.EMBEDDING, rows * wide, rows=rows),
+        Parameter(ParameterKind.LINEAR, hidden_size * wide, rows=wide),
+        Parameter(ParameterKind.NORM, width),
+    )
+
+
+HYBRID: Mapping[str, Family] = {
+    "qwen3_next": Family(
+        norm=NormKind.GEMMA_RMS,
+        mixers={"full_attention": GATED_ATTENTION, "linear_attention": DeltaNetStyle(paired=True)},
+        mlps={
+            "dense": GATED,
+            "sparse": ExpertStyle(
+                router=RouterKind.SOFTMAX,
+                normalises="norm_topk_prob",
+                shared=SHARED_QWEN,
+                converted="qwen2_moe",
+            ),
+        },
+        plan=by_layer_type(LINEAR_LAYERS, sparse=sparse_step),
+        converted_names=QWEN_NAMES,
+        defaults={
+            **DELTA_DEFAULTS,
+            "num_key_value_heads": 2,
+            "num_experts": 512,
+            "num_experts_per_tok": 10,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+            "norm_topk_prob": True,
+        },
+        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+    ),
+    "qwen3_5_text": Family(
+        norm=NormKind.GEMMA_RMS,
+        mixers={"full_attention": GATED_ATTENTION, "linear_attention": DeltaNetStyle(paired=False)},
+        mlps={"dense": GATED},
+        plan=by_layer_type(LINEAR_LAYERS),
+        defaults={**DELTA_DEFAULTS, "num_key_value_heads": 4},
+        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+    ),
+    "qwen3_5_moe_text": Family(
+        norm=NormKind.GEMMA_RMS,
+        mixers={"full_attention": GATED_ATTENTION, "linear_attention": DeltaNetStyle(paired=False)},
+        mlps={"sparse": ExpertStyle(router=RouterKind.SOFTMAX, shared=SHARED_QWEN)},
+        plan=by_layer_type(LINEAR_LAYERS, sparse=lambda reader, index: True),
+        defaults={
+            **DELTA_DEFAULTS,
+            "num_key_value_heads": 2,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+        },
+        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+    ),
+    "nemotron_h": Family(
+        norm=NormKind.RMS_SCALE_LAST,
+        norms=1,
+        mixers={
+            "full_attention": AttentionStyle(bias="attention_bias", output_bias="attention_bias", rotary=False),
+            "mamba": Mamba2Style(),
+        },
+        mlps={
+            "dense": PlainStyle(bias="mlp_bias"),
+            "sparse": ExpertStyle(
+                router=RouterKind.SIGMOID_FLOAT32,
+                normalises="norm_topk_prob",
+                scales=True,
+                gate=ExpertGate.NONE,
+                shared=SharedStyle(width=_nemotron_shared, gated=False),
+                latent="moe_latent_size",
+            ),
+        },
+        plan=nemotron_pattern,
+        defaults={
+            "hidden_act": "relu2",
+            "head_dim": 128,
+            "num_key_value_heads": 8,
+            "use_conv_bias": True,
+            "conv_kernel": 4,
+            "chunk_size": 128,
+            "n_groups": 8,
+            "ssm_state_size": 128,
+            "mamba_head_dim": 64,
+            "norm_topk_prob": True,
+            "n_shared_experts": 1,
+        },
+    ),
+    "lfm2": Family(
+        mixers={
+            "full_attention": AttentionStyle(norm=PER_HEAD, output_name="out_proj"),
+            "conv": ShortConvolutionStyle(),
+        },
+        mlps={"dense": GatedStyle(width=lfm2_width, names=("w1", "w3", "w2"))},
+        plan=by_layer_type(lfm2_layer_type),
+        defaults={"tie_word_embeddings": True, "num_key_value_heads": 8, "conv_L_cache": 3},
+    ),
+    "gemma4_text": Family(
+        norm=NormKind.RMS_SCALE_LAST,
+        mixers={
+            "full_attention": AttentionStyle(
+                bias="attention_bias",
+                output_bias="attention_bias",
+                norm=PER_HEAD,
+                value_norm=True,
+                head_dim_key="global_head_dim",
+                head_dim=512,
+                key_value_heads_key="num_global_key_value_heads",
+                values_are_keys="attention_k_eq_v",
+            ),
+            "sliding_attention": AttentionStyle(
+                bias="attention_bias", output_bias="attention_bias", norm=PER_HEAD, value_norm=True, head_dim=256
+            ),
+        },
+        mlps={"dense": GATED, "wide": GatedStyle(width=lambda reader: 2 * reader.integer("intermediate_size"))},
+        beside=("enable_moe_block", GEMMA4_EXPERTS),
+        block=BlockKind.SANDWICH,
+        plan=_gemma4_plan,
+        layer_extra=_per_layer_input,
+        outer_extra=_per_layer_embedding,
+        embedding_multiplier=True,
+        rotary_embeddings=2,
+        defaults={
+            "tie_word_embeddings": True,
+            "sliding_window": 512,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+        },
+    ),
+}
