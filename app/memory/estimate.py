@@ -5,7 +5,7 @@ from dataclasses import replace
 from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.growth import Growth
-from app.memory.head import LossPolicy, LossTile, bounding_tiles, loss_tile
+from app.memory.head import LossPolicy, LossTile, bounding_tiles, copies_shifted_logits, loss_tile
 from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Precision, QuantizationFormat, Strategy
 from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
@@ -98,8 +98,11 @@ def _estimate_rank(
     reserved = reserved_interval(allocated)
     slack = share(peak.bytes, SLACK_MEDIAN)
     context = CUDA_CONTEXT_BYTES + (0 if layout.is_single else COLLECTIVES_BYTES)
+    growing = batch if copies_shifted_logits(batch) else replace(batch, micro_batch_size=batch.micro_batch_size + 1)
     bounds = (
-        moments if bound == tile else run_moments(architecture, policy, states, batch, rank, bound, spread)
+        moments
+        if bound == tile and copies_shifted_logits(growing) == copies_shifted_logits(batch)
+        else run_moments(architecture, policy, states, growing, rank, bound, spread)
         for bound in bounding_tiles(batch.loss_kernel, architecture)
     )
     return MemoryEstimate(
@@ -162,7 +165,7 @@ def run_moments(
     return peak_moments(
         architecture,
         policy,
-        LossPolicy(batch.loss_kernel, tile, batch.keep_logits, states.trains_head),
+        LossPolicy(batch.loss_kernel, tile, batch.keep_logits, states.trains_head, copies_shifted_logits(batch)),
         batch.gradient_checkpointing,
         _masked_length(architecture, batch.sequence_length),
         states.trains_embedding,

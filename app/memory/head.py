@@ -1,22 +1,43 @@
 """The end of the forward pass: final norm, output projection and loss, as a tape.
 
 Source: transformers 5.23 ``loss/loss_utils.py`` (logits are upcast to float32, then ``cross_entropy``);
-Liger 0.6 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logprob.py``.
+Liger 0.6 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logprob.py``. Older ones:
+transformers 4.45.2 ``models/mistral/modeling_mistral.py`` (``logits.float()``, then ``shift_logits.contiguous()``),
+4.48.1 ``loss/loss_utils.py`` (the same inside ``ForCausalLMLoss``); fms-acceleration 24bdadb ``kernels/unsloth/
+cross_entropy_loss.py`` (backward stores the gradient into the logits and returns them).
 """
 
 from dataclasses import dataclass
 
 from app.memory.architecture import Architecture
-from app.memory.inputs import LossKernel
+from app.memory.inputs import Batch, LossKernel
 from app.memory.policy import Policy
 from app.memory.size import ZERO, constant, per_token
 from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
 from app.memory.transcription.elements import Code, elements_of, tokens
 from app.memory.transcription.norms import apply_norm
 
+ALL_LOGITS = frozenset(
+    {
+        LossKernel.STANDARD,
+        LossKernel.UPCAST,
+        LossKernel.SHIFTED,
+        LossKernel.UPCAST_IN_PLACE,
+        LossKernel.SHIFTED_IN_PLACE,
+    }
+)
+"""Losses that hold the logits of all tokens."""
+SHIFTING = ALL_LOGITS - {LossKernel.STANDARD}
+IN_PLACE = frozenset({LossKernel.UPCAST_IN_PLACE, LossKernel.SHIFTED_IN_PLACE})
+
 CHUNK_TOKENS = 4096
 CHUNK_WORDS = 32768
 """TRL's tile of logits (``trl/kernels/chunked_logprob.py``)."""
+
+
+def copies_shifted_logits(batch: Batch) -> bool:
+    """Whether ``contiguous()`` copies: several sequences without their last tokens are not contiguous any more."""
+    return batch.micro_batch_size > 1 and batch.loss_kernel in SHIFTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +52,6 @@ def loss_tile(kernel: LossKernel, architecture: Architecture, token_count: int) 
     """The tile of ``token_count`` tokens; empty for the standard loss."""
     vocab_size = architecture.vocab_size
     match kernel:
-        case LossKernel.STANDARD:
-            return LossTile()
         case LossKernel.CHUNKED:
             words = min(CHUNK_WORDS, vocab_size)
             if token_count >= CHUNK_TOKENS:
@@ -41,6 +60,8 @@ def loss_tile(kernel: LossKernel, architecture: Architecture, token_count: int) 
         case LossKernel.LIGER:
             rows = -(-token_count // liger_parts(architecture))
             return LossTile(fixed_elements=min(1 << (rows - 1).bit_length(), token_count) * vocab_size)
+        case _:
+            return LossTile()
 
 
 def liger_parts(architecture: Architecture) -> int:
@@ -55,12 +76,12 @@ def bounding_tiles(kernel: LossKernel, architecture: Architecture) -> tuple[Loss
     rows is less than 2 × tokens ÷ parts + 1, and vocabulary ÷ parts is at most the hidden size.
     """
     match kernel:
-        case LossKernel.STANDARD:
-            return (LossTile(),)
         case LossKernel.CHUNKED:
             return loss_tile(kernel, architecture, 1), loss_tile(kernel, architecture, CHUNK_TOKENS)
         case LossKernel.LIGER:
             return (LossTile(fixed_elements=architecture.vocab_size, elements_per_token=2 * architecture.hidden_size),)
+        case _:
+            return (LossTile(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,7 @@ class LossPolicy:
     tile: LossTile
     keep_logits: bool
     trains_head: bool
+    shift_copies: bool = False
 
 
 def head_tape(
@@ -92,29 +114,51 @@ def head_tape(
     weight = tape.parameter(
         elements_of(architecture.vocab_size * width), policy.plain_width, trainable=loss.trains_head
     )
-    if loss.kernel is LossKernel.STANDARD:
-        return tape, _standard(architecture, tape, hidden, weight, loss.keep_logits), source
+    if loss.kernel in ALL_LOGITS:
+        return tape, _all_logits(architecture, tape, hidden, weight, loss), source
     return tape, _fused(tape, hidden, weight, loss), source
 
 
-def _standard(architecture: Architecture, tape: Tape, hidden: Tensor, weight: Tensor, keep_logits: bool) -> Tensor:
+def _all_logits(architecture: Architecture, tape: Tape, hidden: Tensor, weight: Tensor, policy: LossPolicy) -> Tensor:
     logits = tape.linear(hidden, weight, tokens(architecture.vocab_size), category=Category.LOGITS)
     if architecture.logits_multiplier:
         logits = tape.scale(logits)
     if architecture.logits_softcap:
         logits = tape.scale(tape.unary(tape.scale(logits), saves_output=True))
+    if policy.kernel in (LossKernel.UPCAST, LossKernel.UPCAST_IN_PLACE):
+        logits = tape.cast(logits, FLOAT32)
     # the model's output object holds the logits until forward returns
     logits.storage.held = True
     upcast = tape.cast(logits, FLOAT32)
-    log_probabilities = tape.unary(upcast, saves_output=True)
-    loss = tape.record((log_probabilities,), constant, FLOAT32)
-    if keep_logits:
+    if policy.kernel is not LossKernel.STANDARD:
+        upcast = _shifted(tape, upcast, copies=policy.shift_copies)
+    if policy.kernel in IN_PLACE:
+        # the logits become their own gradient: what waits is let go as the gradient arrives
+        loss = tape.record(
+            (upcast,), constant, FLOAT32, saves=(upcast,), extra_saved=per_token(FLOAT32), releases_first=True
+        )
+    else:
+        log_probabilities = tape.unary(upcast, saves_output=True)
+        loss = tape.record((log_probabilities,), constant, FLOAT32)
+    if policy.keep_logits:
         kept = logits
-        if tape.autocast is not None:
+        if tape.autocast is not None and logits.width != FLOAT32:
             # accelerate's convert_outputs_to_fp32 hands the trainer a float32 copy
             kept = tape.fresh(logits.elements, FLOAT32, Category.LOGITS)
         tape.keep(kept)
     return loss
+
+
+def _shifted(tape: Tape, upcast: Tensor, *, copies: bool) -> Tensor:
+    """``logits[..., :-1, :].contiguous()``: a view of a batch of one, else a copy; local names hold both."""
+    upcast.storage.held = True
+    shifted = tape.narrow(upcast, upcast.elements)
+    if not copies:
+        return shifted
+    shifted = tape.copy(shifted)
+    shifted.storage.category = Category.LOGITS
+    shifted.storage.held = True
+    return shifted
 
 
 def _fused(tape: Tape, hidden: Tensor, weight: Tensor, loss: LossPolicy) -> Tensor:

@@ -67,6 +67,14 @@ class LossKernel(StrEnum):
     STANDARD = "standard"
     LIGER = "liger"
     CHUNKED = "chunked"
+    UPCAST = "upcast"
+    """Transformers up to 4.45: float32 logits in the model, and a contiguous copy of the shifted ones."""
+    SHIFTED = "shifted"
+    """Transformers 4.46 to 4.48: the same copies, made in the loss function while the model holds 16-bit logits."""
+    UPCAST_IN_PLACE = "upcast_in_place"
+    """``upcast`` with a Triton cross-entropy that writes the gradient over the logits (Unsloth's, fms-acceleration's)."""
+    SHIFTED_IN_PLACE = "shifted_in_place"
+    """``shifted`` with that kernel."""
 
 
 class Strategy(StrEnum):

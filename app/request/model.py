@@ -351,7 +351,15 @@ class Run(BaseModel):
                 "use_liger_kernel": {"true": "liger", "false": None},
                 "use_liger": {"true": "liger", "false": None},
             },
-            labels={"standard": "Standard", "liger": "Liger, fused", "chunked": "Chunked"},
+            labels={
+                "standard": "Standard",
+                "liger": "Liger, fused",
+                "chunked": "Chunked",
+                "upcast": "Transformers up to 4.45",
+                "shifted": "Transformers 4.46 to 4.48",
+                "upcast_in_place": "Triton, Transformers up to 4.45",
+                "shifted_in_place": "Triton, Transformers 4.46 to 4.48",
+            },
         ),
     ] = LossKernel.STANDARD
     keep_logits: Annotated[

@@ -44,6 +44,12 @@ LOGIT_BYTES: Final[Mapping[LossKernel, int]] = {
     # Read + written per token and vocabulary entry. Standard: logits 2, upcast 2+4, log-softmax 4+4, its gradient
     # 4+4+4, the loss's gradient 4, downcast 4+2 (torch.nn.functional.cross_entropy over float32 logits).
     LossKernel.STANDARD: 38,
+    # Older Transformers also copy the shifted logits, 4+4, and pad their gradient, 4+4 and 4.
+    LossKernel.UPCAST: 58,
+    LossKernel.SHIFTED: 58,
+    # Logits 2, upcast 2+4, copy 4+4, read for the loss 4, gradient in place 4+4, padded 4+4 and 4, downcast 4+2.
+    LossKernel.UPCAST_IN_PLACE: 46,
+    LossKernel.SHIFTED_IN_PLACE: 46,
     # Liger's FusedLinearCrossEntropy: logits 2, read for the maximum and sum 2, gradient in place 2+2, read 2.
     LossKernel.LIGER: 10,
     # Tiles of logits, made again in backward: 2+2+4 forward, 2+4+4+2 backward (trl/kernels/chunked_logprob.py).

@@ -46,6 +46,34 @@ def test_the_standard_loss_holds_several_copies_of_all_logits(
     assert logits(PhaseName.BACKWARD_LOSS, **fields) == backward
 
 
+@pytest.mark.parametrize(
+    ("kernel", "forward", "backward"),
+    [
+        # the model's float32 logits, their shifted copy and log-softmax; backward as today, and padding to full length
+        ("upcast", 4 + 4 + 4, 4 + 4 + 4),
+        # 16-bit logits held by the model's output as well
+        ("shifted", 2 + 4 + 4 + 4, 4 + 4 + 4),
+        # no log-softmax; the gradient takes the copy's place and is padded into a second tensor
+        ("upcast_in_place", 4 + 4, 4 + 4),
+        ("shifted_in_place", 2 + 4 + 4, 4 + 4),
+    ],
+)
+def test_older_losses_copy_the_shifted_logits(kernel: str, forward: float, backward: float) -> None:
+    assert logits(PhaseName.LOSS, loss_kernel=kernel) == forward
+    assert logits(PhaseName.BACKWARD_LOSS, loss_kernel=kernel) == backward
+
+
+@pytest.mark.parametrize("kernel", ["upcast", "shifted"])
+def test_one_sequence_is_shifted_without_a_copy(kernel: str) -> None:
+    one = estimate(WIDE, micro_batch_size=1, sequence_length=LENGTH, loss_kernel=kernel)
+    two = estimate(WIDE, micro_batch_size=2, sequence_length=LENGTH, loss_kernel=kernel)
+    cells = LENGTH * VOCABULARY
+    copied = part(two, ComponentName.LOGITS, PhaseName.LOSS) - 2 * part(one, ComponentName.LOGITS, PhaseName.LOSS)
+    assert copied == 2 * 4 * cells
+    # what grows with the batch starts from two sequences, so that it also bounds one
+    assert one.growth == two.growth
+
+
 def test_soft_capping_keeps_a_tanh() -> None:
     gemma = {**WIDE, "model_type": "gemma2", "final_logit_softcapping": 30.0, "sliding_window": None}
     uncapped = {**gemma, "final_logit_softcapping": None}
