@@ -19,6 +19,7 @@ from app.services.market import offer_report, servers_for
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
 from app.services.results import CardFit, FieldValue
+from app.services.strategy import settle_strategy
 from app.services.switches import Evaluated, Switch, evaluate
 
 
@@ -41,10 +42,14 @@ class Assessment:
         model = find_model(given, snapshot, policy)
         resolved = resolve(given, currency=policy.currency)
         check_targets(resolved.run, model.architecture)
+        card = snapshot.gpu(given.gpu) if given.gpu else None
+        resolved, groups = settle_strategy(
+            resolved, model.architecture, card.device.usable_bytes if card is not None else None
+        )
         return cls(
             resolved=resolved,
             model=model,
-            groups=to_groups(resolved.run),
+            groups=groups,
             snapshot=snapshot,
             policy=policy,
             today=today,
