@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from app.memory.architecture import Attention
+from app.memory.architecture import Adaptable, SoftmaxAttention
 from app.memory.inputs import (
     AdapterDtype,
     AttentionImplementation,
@@ -23,11 +23,7 @@ from app.memory.inputs import (
 from app.memory.parallelism import TRAITS, Traits
 from app.memory.tape import FLOAT32, HALF
 
-ATTENTION_NAMES = frozenset(
-    {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "out_proj", "query_key_value", "dense", "c_attn", "Wqkv"}
-)
-"""What ``lora_target_modules: attention`` means, by the names that families give these projections."""
-QUERY_VALUE_NAMES = frozenset({"q_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv"})
+QUERY_VALUE_NAMES = frozenset({"q_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "W_pack", "wqkv"})
 """Query and value, or the fused projection that makes them (PEFT's own default for such models,
 ``peft/utils/constants.py``)."""
 
@@ -58,6 +54,7 @@ class Policy:
     adapter_width: int
     has_adapter: bool
     adapts_all: bool
+    adapts_attention: bool
     adapted_names: frozenset[str]
     dropout: bool
     use_dora: bool
@@ -70,11 +67,15 @@ class Policy:
     masters: bool = False
     """DeepSpeed's float32 masters stand beside the 16-bit weights, with the optimizer's state."""
 
-    def adapts(self, name: str) -> bool:
-        """Whether a projection of this name carries an adapter."""
-        return self.has_adapter and (self.adapts_all or name in self.adapted_names)
+    def adapts(self, target: Adaptable) -> bool:
+        """Whether a weight carries an adapter: by where it stands, or by the names that PEFT knows it under."""
+        if not self.has_adapter or not target.target_names:
+            return False
+        if self.adapts_all or (self.adapts_attention and target.in_attention):
+            return True
+        return self.adapted_names.issuperset(target.target_names)
 
-    def attention_path(self, attention: Attention, sequence_length: int) -> AttentionPath:
+    def attention_path(self, attention: SoftmaxAttention, sequence_length: int) -> AttentionPath:
         """The kernel that scaled-dot-product attention reaches.
 
         Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py``
@@ -134,7 +135,7 @@ def _policy(
     adapter = method.adapter
     adapter_width = base_width
     names: frozenset[str] = frozenset()
-    adapts_all = False
+    adapts_all = adapts_attention = False
     if adapter is not None:
         automatic = FLOAT32 if mixed and not masters else base_width
         if adapter.dtype is AdapterDtype.FLOAT32 or (adapter.dtype is AdapterDtype.AUTO and automatic == FLOAT32):
@@ -149,11 +150,11 @@ def _policy(
             case LoraTargetPreset.ALL_LINEAR:
                 adapts_all = True
             case LoraTargetPreset.ATTENTION:
-                names = ATTENTION_NAMES
+                adapts_attention = True
             case LoraTargetPreset.QV:
                 names = QUERY_VALUE_NAMES
             case targets:
-                names = frozenset(targets)
+                names = frozenset(target.rpartition(".")[2] for target in targets)
     return Policy(
         base_width=base_width,
         plain_width=FLOAT32 if upcast else base_width,
@@ -164,6 +165,7 @@ def _policy(
         adapter_width=adapter_width,
         has_adapter=adapter is not None,
         adapts_all=adapts_all,
+        adapts_attention=adapts_attention,
         adapted_names=names,
         dropout=adapter is not None and adapter.dropout > 0,
         use_dora=adapter is not None and adapter.use_dora,

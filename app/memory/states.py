@@ -172,13 +172,13 @@ def _adapter_tensors(architecture: Architecture, adapter: Adapter, policy: Polic
     widths: dict[int, int] = {}
     magnitudes: dict[int, int] = {}
     for layer, occurrences in architecture.distinct_layers:
-        for projection in layer.projections():
-            if not policy.adapts(projection.name):
+        for target in layer.adaptable():
+            if not policy.adapts(target):
                 continue
-            for features in (projection.in_features, projection.out_features):
+            for features in target.adapter_features:
                 widths[features] = widths.get(features, 0) + occurrences
             if adapter.use_dora:
-                out = projection.out_features
+                out = target.out_features
                 magnitudes[out] = magnitudes.get(out, 0) + occurrences
     for features, count in widths.items():
         yield TrainedTensor(ParameterKind.OTHER, features * adapter.rank, adapter.rank, policy.adapter_width, count)

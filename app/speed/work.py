@@ -231,7 +231,7 @@ def adapter_work(architecture: Architecture, policy: Policy, rank: int, stack: K
     output = FUSED_LORA_OUTPUT if stack is KernelStack.FUSED_ADAPTERS else LORA_OUTPUT
     for layer, count in architecture.distinct_layers:
         for projection in layer.projections():
-            if not policy.adapts(projection.name):
+            if not policy.adapts(projection):
                 continue
             elements += rank * (projection.in_features + projection.out_features) * count
             adapted += projection.elements * count

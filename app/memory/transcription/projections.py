@@ -13,7 +13,7 @@ from app.memory.transcription.elements import Code, elements_of, rank_tokens, ra
 def project(code: Code, projection: Projection, x: Tensor) -> Tensor:
     """A projection with its adapter, if it carries one."""
     result = _base(code, projection, x)
-    if not code.policy.adapts(projection.name):
+    if not code.policy.adapts(projection):
         return result
     if code.policy.quantization is not None:
         result = _adapted_quantised(code, projection, x, result)
