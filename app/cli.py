@@ -1,5 +1,7 @@
 """The command ``vram-fit``: serve, migrate, and look after the catalogue."""
 
+import os
+import tempfile
 from typing import Annotated
 
 import typer
@@ -38,8 +40,13 @@ def serve(
     """Serve the pages and the API. The database must be migrated and the catalogue loaded."""
     import uvicorn
 
+    from app.ops.logs import log_config
+
     settings = current_settings()
     host, port = host or settings.host, settings.port if port is None else port
+    if (workers or settings.workers) > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        # Read by prometheus_client when the workers import it: /metrics then tells of all of them.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="vram-fit-metrics-")
     typer.echo(f"VRAM Fit {__version__} on http://{host}:{port}", err=True)
     uvicorn.run(
         "app.main:create_app",
@@ -47,7 +54,9 @@ def serve(
         host=host,
         port=port,
         workers=workers or settings.workers,
-        log_level=settings.log_level,
+        log_config=log_config(settings.log_level, settings.log_format),
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=settings.drain_seconds,
         access_log=False,
         server_header=False,
         proxy_headers=True,

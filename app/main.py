@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.api import docs, errors, health, lists, runs
 from app.api.error_page import error_page
+from app.api.metrics import metrics_router
 from app.api.openapi import PROBLEM_SCHEMA
 from app.api.state import AppState, ConfigStore
 from app.catalogue.configs import StoredConfigs
@@ -20,7 +21,8 @@ from app.catalogue.database import Database
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
 from app.ops.body_limit import BodyLimit
-from app.ops.headers import StandardHeaders
+from app.ops.rate_store import RateStore, rate_store
+from app.ops.surround import add_rate_limit, outermost
 from app.services.policy import Policy
 from app.settings import Settings
 from app.web import landing_pages, oembed, orders, pages
@@ -81,9 +83,11 @@ def create_app(
     )
     app.state.parts = parts
     _include(app)
+    rates = rate_store(settings.rate_limit_storage)
+    app.include_router(metrics_router(settings, catalogue, parts.snapshot, rates))
     embedded = embeds.Installed(app, parts)
     errors.install(app, error_page)
-    _surround(app, settings, embedded)
+    _surround(app, settings, embedded, rates)
     _describe(app)
     return app
 
@@ -129,22 +133,23 @@ def _include(app: FastAPI) -> None:
         app.include_router(router)
 
 
-def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed) -> None:
+def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rates: RateStore) -> None:
     """Pure ASGI around everything, the outermost last."""
 
     def limit_of(path: str) -> int:
         return settings.max_upload_bytes if path.startswith(UPLOAD_PREFIX) else settings.max_body_bytes
 
-    app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)
+    add_rate_limit(app, settings, rates)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST"],
         allow_headers=["Content-Type", "Authorization", "If-None-Match"],
-        expose_headers=["ETag", "X-Request-Id"],
+        expose_headers=["ETag", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
     embedded.add_middleware(app)
-    app.add_middleware(StandardHeaders)
+    outermost(app, settings, prefix=API_PREFIX, direct=embeds.FIRST)
 
 
 def _describe(app: FastAPI) -> None:

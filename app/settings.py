@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
+from limits import parse as parse_rate
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +16,9 @@ _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _FRAME_ANCESTOR = re.compile(r"'(self|none)'|\*|https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?")
 _HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]")
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+
+MIN_KEY_CHARACTERS: Final = 20
+_KEY = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_KEY_CHARACTERS},200}}")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """A list written with commas or spaces in one environment variable."""
@@ -55,6 +59,10 @@ class Settings(BaseSettings):
     """Addresses or networks whose ``X-Forwarded-*`` headers are believed."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    log_requests: bool = True
+    """A line for each request; errors have one in any case."""
+    metrics_from: Words = ("127.0.0.0/8", "::1")
+    """Addresses or networks that may read ``/metrics``; for others it does not exist."""
 
     # Limits
     max_body_bytes: int = Field(128 * 1024, ge=4_096)
@@ -63,10 +71,23 @@ class Settings(BaseSettings):
     """Largest price list an operator may upload."""
     max_stored_configs: int = Field(10_000, ge=1)
     """Pasted configurations kept; the least recently used go first."""
-    rate_limit: str | None = None
-    """Requests per address, such as ``600/minute``; None is off."""
-    rate_limit_storage: str = "memory://"
+    rate_limit: str | None = "600/minute"
+    """Requests per address, such as ``600/minute``; ``none`` is off."""
+    rate_limit_exempt: Words = ("127.0.0.0/8", "::1")
+    """Addresses or networks that are not counted unless they send a key: this machine, monitoring."""
+    api_keys: tuple[SecretStr, ...] = Field((), repr=False)
+    """Keys sent as ``Authorization: Bearer …``, as a JSON list; each has its own rate. A key not in it is refused."""
+    rate_limit_key: str | None = "6000/minute"
+    """Requests per key."""
+    rate_limit_storage: str = Field("memory://", repr=False)
     """Where rates are counted: ``memory://`` or a ``redis://`` address shared by all replicas."""
+
+    body_timeout_seconds: float = Field(15.0, gt=0, le=600)
+    """How long a calculating endpoint waits for its body."""
+    max_connections: int = Field(2_000, ge=10)
+    """Beyond it a worker answers 503 at once."""
+    drain_seconds: int = Field(20, ge=1, le=600)
+    """How long a worker that is told to stop goes on with what it has begun."""
 
     # The market
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
@@ -110,7 +131,14 @@ class Settings(BaseSettings):
     session_hours: float = Field(8.0, gt=0, le=24 * 7)
 
     @field_validator(
-        "trusted_hosts", "trusted_proxies", "frame_ancestors", "cors_origins", mode="before", check_fields=True
+        "trusted_hosts",
+        "trusted_proxies",
+        "frame_ancestors",
+        "cors_origins",
+        "metrics_from",
+        "rate_limit_exempt",
+        mode="before",
+        check_fields=True,
     )
     @classmethod
     def _split_words(cls, value: object) -> object:
@@ -148,6 +176,38 @@ class Settings(BaseSettings):
                 raise ValueError("must not trust every address: any visitor could then claim any other's")
         return value
 
+    @field_validator("metrics_from", "rate_limit_exempt")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            ipaddress.ip_network(word, strict=False)
+        return value
+
+    @field_validator("rate_limit", "rate_limit_key")
+    @classmethod
+    def _rate(cls, value: str | None) -> str | None:
+        if value is None or value.lower() in {"", "none"}:
+            return None
+        try:
+            parse_rate(value)
+        except ValueError as error:
+            raise ValueError("must be a rate such as 600/minute, or none") from error
+        return value
+
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _rate_storage(cls, value: str) -> str:
+        if value == "memory://" or (urlsplit(value).scheme in {"redis", "rediss"} and urlsplit(value).hostname):
+            return value
+        raise ValueError("must be memory:// or an address such as redis://cache.internal:6379/0")
+
+    @field_validator("api_keys")
+    @classmethod
+    def _long_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not _KEY.fullmatch(key.get_secret_value()) for key in value):
+            raise ValueError(f"each needs at least {MIN_KEY_CHARACTERS} letters, digits or any of . _ ~ + / = -")
+        return value
+
     @model_validator(mode="after")
     def _safe(self) -> Self:
         _require_all(_FRAME_ANCESTOR, self.frame_ancestors, "frame_ancestors", "https://shop.example or 'self'")
@@ -159,7 +219,14 @@ class Settings(BaseSettings):
             raise ValueError("hub_url must be https (plain http only to this machine, in the test profile)")
         if self.profile is Profile.PRODUCTION and hub.hostname in _LOOPBACK_NAMES:
             raise ValueError("hub_url must not lead to this machine outside the test profile")
+        public_host = urlsplit(self.public_url or "").hostname
+        if public_host and not _is_named(public_host, self.trusted_hosts):
+            raise ValueError(f"trusted_hosts must name {public_host}, the host of public_url")
         return self
+
+
+def _is_named(host: str, names: Iterable[str]) -> bool:
+    return any(name in {"*", host} or (name.startswith("*.") and host.endswith(name[1:])) for name in names)
 
 
 def _require_all(pattern: re.Pattern[str], words: Iterable[str], name: str, example: str) -> None:

@@ -13,6 +13,7 @@ from app.api.examples import COMPARE_EXAMPLES, ESTIMATE_EXAMPLES, RECOMMEND_EXAM
 from app.api.openapi import body_schema, json_body, problems, query_parameters
 from app.api.serialise import Serialiser
 from app.api.state import AppState, state_of
+from app.ops.metrics import count_estimate
 from app.request import (
     CompareRequest,
     FieldError,
@@ -87,6 +88,7 @@ async def _answer_run(request: Request, run: Run) -> Response:
 
 def _estimated(state: AppState, run: Run) -> EstimateResult:
     result = estimate(run, state.snapshot(), state.today(), state.policy)
+    count_estimate(result.run.method)
     if run.config is not None:
         state.configs.put(config_hash(run.config), run.config)
     return result

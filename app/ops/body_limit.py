@@ -1,6 +1,9 @@
-"""Refuse bodies beyond a size before anything reads them."""
+"""Refuse bodies beyond a size before anything reads them, and those that take too long to arrive."""
 
+import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,13 +11,22 @@ from app.ops.problem import problem
 
 LimitOf = Callable[[str], int]
 
+UPLOAD_BYTES: Final = 1024 * 1024
+"""Bodies that announce more are uploads: they are not held in memory here, and may take their time."""
+
+
+class _Gone(Enum):
+    TOO_LARGE = auto()
+    DISCONNECTED = auto()
+
 
 class BodyLimit:
-    """Answers 413 where a body is larger than ``limit_of(path)``, whether it says so or comes in chunks."""
+    """Answers 413 to a body larger than ``limit_of(path)``, announced or not, and 408 to one that does not arrive."""
 
-    def __init__(self, app: ASGIApp, limit_of: LimitOf) -> None:
+    def __init__(self, app: ASGIApp, limit_of: LimitOf, *, timeout_seconds: float) -> None:
         self.app = app
         self.limit_of = limit_of
+        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
@@ -22,34 +34,47 @@ class BodyLimit:
             return
         limit = self.limit_of(scope["path"])
         length = _content_length(scope)
-        if length is None:
-            await self._buffered(scope, receive, send, limit)
-        elif length > limit:
+        if length is not None and length > limit:
             await _refuse(scope, receive, send, limit)
-        else:
+        elif length is not None and length > UPLOAD_BYTES:
             await self.app(scope, receive, send)
+        else:
+            await self._buffered(scope, receive, send, limit)
 
     async def _buffered(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        """A body that does not announce its length is read up to the limit, then handed on whole."""
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                await _refuse(scope, receive, send, limit)
-                return
-            if not message.get("more_body", False):
-                break
-        pending: list[Message] = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]
+        """Read the body up to the limit, then hand it on whole."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            detail = f"The body did not arrive within {self._timeout_seconds:g} seconds."
+            await problem(408, detail, headers={"connection": "close"})(scope, receive, send)
+            return
+        if body is _Gone.TOO_LARGE:
+            await _refuse(scope, receive, send, limit)
+        if isinstance(body, _Gone):
+            return
+        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return pending.pop() if pending else await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _read(receive: Receive, limit: int) -> bytes | _Gone:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return _Gone.DISCONNECTED
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            return _Gone.TOO_LARGE
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def _content_length(scope: Scope) -> int | None:

@@ -21,12 +21,16 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 _SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
 
 class StandardHeaders:
     """Adds the request id (the caller's if it is a sane one) and the security headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_https: bool = False) -> None:
+        """``is_https`` tells browsers to use nothing else for a year."""
         self.app = app
+        self._added = [*_SECURITY, *([_STRICT_TRANSPORT] if is_https else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,7 +43,7 @@ class StandardHeaders:
             if message["type"] == "http.response.start":
                 own = [pair for pair in message["headers"] if pair[0] != b"x-request-id"]
                 names = {name for name, _ in own}
-                added = [pair for pair in _SECURITY if pair[0] not in names]
+                added = [pair for pair in self._added if pair[0] not in names]
                 message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
             await send(message)
 

@@ -1,0 +1,49 @@
+"""Structured logs: one line for each thing that happened, with the request's id and nothing about the visitor.
+
+No address, query string, header or body is logged: a permalink says what somebody trains.
+"""
+
+from typing import Any, Final
+
+import structlog
+from structlog.typing import Processor
+
+_BEFORE: Final[list[Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def log_config(level: str, style: str) -> dict[str, Any]:
+    """What :func:`logging.config.dictConfig` takes: every logger's lines to standard error, as ``json`` or ``console``.
+
+    Each worker process is given it anew, so it holds only what can be sent there.
+    """
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "structured"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"structured": {"()": "app.ops.logs.formatter", "style": style}},
+        "handlers": {"standard_error": handler},
+        "root": {"handlers": ["standard_error"], "level": level.upper()},
+        "loggers": {
+            # These are told for each request or each poll; at "info" they would drown what matters.
+            name: {"level": "WARNING"}
+            for name in ("httpx", "httpx2", "httpcore", "httpcore2", "alembic.runtime.plugins", "mcp")
+        },
+    }
+
+
+def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
+    """Turns a record into a line: JSON, or for a person's terminal."""
+    last: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=False)]
+        if style == "console"
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_BEFORE, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    )

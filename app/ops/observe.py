@@ -1,0 +1,71 @@
+"""Times, counts and logs every request by its route's template."""
+
+import logging
+from functools import lru_cache
+from time import perf_counter
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.ops.metrics import REQUEST_SECONDS, RESPONSES
+
+logger = logging.getLogger("app.requests")
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNMATCHED: Final = "(none)"
+"""What stands for every address without a route: a scanner's guesses must not become labels."""
+
+
+class Observe:
+    """Goes around everything, so that refusals and errors are seen too.
+
+    ``direct`` are addresses answered before a route is looked up; a router included under ``prefix`` does not tell it.
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str, direct: frozenset[str], log_requests: bool) -> None:
+        self.app = app
+        self._prefix = prefix
+        self._direct = direct
+        self._log_requests = log_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        tokens = structlog.contextvars.bind_contextvars(request_id=scope.get("state", {}).get("request_id"))
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            self._tell(scope, status, perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**tokens)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = self._template(scope)
+        duration, count = _counters(method, route, status)
+        duration.observe(seconds)
+        count.inc()
+        if self._log_requests or status >= 500:
+            told = {"method": method, "route": route, "status": status, "milliseconds": round(seconds * 1000, 2)}
+            logger.log(logging.ERROR if status >= 500 else logging.INFO, "request", extra=told)
+
+    def _template(self, scope: Scope) -> str:
+        template = getattr(scope.get("route"), "path_format", None)
+        if template is None:
+            return scope["path"] if scope["path"] in self._direct else UNMATCHED
+        return f"{self._prefix}{template}" if scope["path"].startswith(f"{self._prefix}/") else str(template)
+
+
+@lru_cache(maxsize=4096)
+def _counters(method: str, route: str, status: int) -> tuple[Histogram, Counter]:
+    return REQUEST_SECONDS.labels(method, route), RESPONSES.labels(method, route, str(status))

@@ -1,0 +1,55 @@
+"""Bodies that are too large, too slow or never end."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.ops.body_limit import BodyLimit
+from tests.ops.conftest import Caller
+
+
+def _endless() -> Iterator[bytes]:
+    for _ in range(1_000):
+        yield b" " * 1024
+
+
+@pytest.mark.parametrize("content", [b" " * 200_000, _endless])
+def test_a_body_beyond_the_limit_is_refused_announced_or_not(client: TestClient, content: Any) -> None:
+    body = content() if callable(content) else content
+    answer = client.post("/api/v1/estimate", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    async def never(*_: Any) -> None:
+        raise AssertionError("the body never arrived")
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    limited = BodyLimit(never, lambda _: 100_000, timeout_seconds=0.1)
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/estimate", "headers": [(b"content-length", b"5000")]}
+    asyncio.run(limited(scope, drip, send))
+    assert sent[0]["status"] == 408
+
+
+def test_a_batch_has_a_ceiling(client: TestClient) -> None:
+    answer = client.post("/api/v1/estimate/batch", json={"runs": [{"model": "llama-3-8b"}] * 101})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("depth", [200, 20_000])
+def test_deep_nesting_is_no_error_of_ours(caller: Caller, depth: int) -> None:
+    body = b'{"model":' + b"[" * depth + b"]" * depth + b"}"
+    answer = caller().post("/api/v1/estimate", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {400, 422}

@@ -1,0 +1,80 @@
+"""What operators see, and what they must not."""
+
+import json
+import logging
+import logging.config
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.ops.logs import log_config
+from tests.ops.conftest import VISITOR, Caller
+
+
+def _value(client: TestClient, name: str, **labels: str) -> float:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    return 0.0
+
+
+@pytest.fixture
+def local(caller: Caller) -> TestClient:
+    return caller("127.0.0.1")
+
+
+def test_requests_are_counted_by_template_never_by_address(local: TestClient) -> None:
+    wanted = {"route": "/api/v1/models/{slug}", "status": "200", "method": "GET"}
+    before = _value(local, "vram_fit_responses_total", **wanted)
+    routeless = _value(local, "vram_fit_responses_total", route="(none)")
+    local.get("/api/v1/models/llama-3-8b")
+    local.get("/api/v1/models/qwen2.5-14b-instruct")
+    local.get("/wp-login.php")
+    assert _value(local, "vram_fit_responses_total", **wanted) == before + 2
+    assert _value(local, "vram_fit_responses_total", route="(none)") == routeless + 1
+    assert "wp-login" not in local.get("/metrics").text
+    assert _value(local, "vram_fit_request_seconds_count", route="/api/v1/models/{slug}") >= 2
+
+
+def test_estimates_are_counted_by_method(local: TestClient) -> None:
+    before = _value(local, "vram_fit_estimates_total", method="qlora")
+    local.get("/api/v1/estimate?model=llama-3-8b&method=qlora&gpus=none")
+    assert _value(local, "vram_fit_estimates_total", method="qlora") == before + 1
+
+
+def test_the_catalogue_is_told(local: TestClient) -> None:
+    assert _value(local, "vram_fit_catalogue_models") > 100
+
+
+@pytest.mark.parametrize("address", [VISITOR, "10.0.0.4"])
+def test_visitors_see_no_metrics(caller: Caller, address: str) -> None:
+    assert caller(address).get("/metrics").status_code == 404
+    assert caller(address, metrics_from=(address,)).get("/metrics").status_code == 200
+
+
+def test_a_line_has_the_request_and_nothing_of_the_visitor(caller: Caller, capfd: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logging.config.dictConfig(log_config("info", "json"))
+    try:
+        caller().get(
+            "/api/v1/estimate?model=llama-3-8b&gpus=none",
+            headers={"x-request-id": "request-1", "user-agent": "agent-x", "authorization": "Bearer key-x"},
+        )
+        written = capfd.readouterr().err
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    lines = [json.loads(line) for line in written.splitlines() if "request-1" in line]
+    assert len(lines) == 1
+    line = lines[0]
+    assert line["event"] == "request"
+    assert (line["route"], line["status"], line["method"]) == ("/api/v1/estimate", 200, "GET")
+    assert line["request_id"] == "request-1"
+    assert line["milliseconds"] > 0
+    for personal in (VISITOR, "llama", "agent-x", "key-x"):
+        assert personal not in written
