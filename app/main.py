@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from app import __version__
 from app.api import docs, errors, health, lists, runs
@@ -20,6 +21,8 @@ from app.catalogue.configs import StoredConfigs
 from app.catalogue.database import Database
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
+from app.mcp import PATH as MCP_PATH
+from app.mcp import McpEndpoint
 from app.ops.body_limit import BodyLimit
 from app.ops.rate_store import RateStore, rate_store
 from app.ops.surround import add_rate_limit, outermost
@@ -60,6 +63,7 @@ def create_app(
         if snapshot is None:
             catalogue = CatalogueService(database, poll_seconds=settings.catalogue_poll_seconds)
     parts = _parts(settings, catalogue, snapshot, configs, today or _utc_today)
+    tools = McpEndpoint(parts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +72,8 @@ def create_app(
         # What is loaded by now stays: the collector need not walk the catalogue again and again.
         gc.collect()
         gc.freeze()
-        yield
+        async with tools.running():
+            yield
         if catalogue is not None:
             catalogue.stop()
 
@@ -85,6 +90,7 @@ def create_app(
     _include(app)
     rates = rate_store(settings.rate_limit_storage)
     app.include_router(metrics_router(settings, catalogue, parts.snapshot, rates))
+    app.router.routes.append(Route(MCP_PATH, tools, methods=["POST"]))
     embedded = embeds.Installed(app, parts)
     errors.install(app, error_page)
     _surround(app, settings, embedded, rates)

@@ -1,7 +1,9 @@
 """The application over the bundled catalogue with any settings, as callers at different addresses see it."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from app.catalogue.snapshot import Snapshot
 from app.main import create_app
 from app.settings import Settings
 from tests.api.conftest import ConfigsInMemory, application, client
+from tests.ops.serving import served
 
 __all__ = ["application", "client"]
 
@@ -34,3 +37,12 @@ def caller(snapshot: Snapshot) -> Caller:
         return TestClient(app, raise_server_exceptions=False, client=(address, 50_000))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def service(sqlite_templates: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the real command, serving the bundled catalogue."""
+    directory = tmp_path_factory.mktemp("service")
+    shutil.copy(sqlite_templates["bundled"], directory / "catalogue.db")
+    with served(f"sqlite:///{directory / 'catalogue.db'}", directory) as (address, _, _):
+        yield address
