@@ -10,7 +10,15 @@ from app.memory.device import Verdict
 from app.request import FIELDS, text_of
 from app.services.results import CardFit, EstimateResult
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
-from app.web.cards_view import CardsSection, card_size, cards_section, cheapest, price_text, short_card_name
+from app.web.cards_view import (
+    CardsSection,
+    card_size,
+    cards_section,
+    cheapest,
+    price_text,
+    short_card_name,
+    smallest_that_fits,
+)
 from app.web.charts import grouped_bytes, stacked_bar
 from app.web.components import (
     CodeSample,
@@ -107,9 +115,7 @@ def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt:
     name = _(METHODS[kind])
     verdict = result.verdict
     facts = [Fact(label=_("Training peak"), value=fmt.memory_with_unit(result.memory.peak_allocated_bytes))]
-    smallest = min(
-        (card for card in result.gpus if card.verdict is Verdict.FITS), key=lambda card: card.usable_bytes, default=None
-    )
+    smallest = smallest_that_fits(result)
     facts.append(
         Fact(label=_("Smallest card"), value=_card_name(smallest, outcome.labels) if smallest else _("none alone"))
     )

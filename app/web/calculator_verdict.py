@@ -8,7 +8,16 @@ from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.services.results import CardFit, EstimateResult, Suggestion
-from app.web.cards_view import HOLDS, card_size, cheapest, price_note, price_text, short_card_name
+from app.web.cards_view import (
+    HOLDS,
+    a_card_of,
+    card_size,
+    cheapest,
+    price_note,
+    price_text,
+    short_card_name,
+    smallest_that_fits,
+)
 from app.web.components import Chip, ChipGroup, Fact, Gauge, Link
 from app.web.form import FormState, named_errors
 from app.web.formatting import Formatter
@@ -111,6 +120,7 @@ def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: For
     size = card_size(verdict.gpu, verdict.memory_bytes, labels)
     values = {
         "size": size,
+        "a_card": a_card_of(size, fmt),
         "count": count,
         "needs": needs,
         "usable": fmt.memory(verdict.usable_bytes),
@@ -123,15 +133,15 @@ def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: For
     }
     one, many = {
         Verdict.FITS: (
-            _("Fits a {size} card: needs {needs} of the {usable} {unit} it gives, {spare} to spare"),
+            _("Fits {a_card}: needs {needs} of the {usable} {unit} it gives, {spare} to spare"),
             _("Fits {count} × {size}: each needs {needs} of the {usable} {unit} it gives, {spare} to spare"),
         ),
         Verdict.TIGHT: (
-            _("Tight on a {size} card: needs {needs} of the {usable} {unit} it gives, and may need {high}"),
+            _("Tight on {a_card}: needs {needs} of the {usable} {unit} it gives, and may need {high}"),
             _("Tight on {count} × {size}: each needs {needs} of the {usable} {unit} it gives, and may need {high}"),
         ),
         Verdict.DOES_NOT_FIT: (
-            _("Does not fit a {size} card: needs {needs} {unit}, {over} more than the {usable} it gives"),
+            _("Does not fit {a_card}: needs {needs} {unit}, {over} more than the {usable} it gives"),
             _("Does not fit {count} × {size}: each needs {needs} {unit}, {over} more than the {usable} it gives"),
         ),
         Verdict.UNSUPPORTED: (_("Cannot run on {card}: {reason}"), _("Cannot run on {count} × {card}: {reason}")),
@@ -142,15 +152,13 @@ def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: For
 def _sentence_for_any(result: EstimateResult, labels: Mapping[str, str], fmt: Formatter) -> tuple[str, str]:
     _ = fmt.gettext
     needs = fmt.memory(result.memory.required_bytes)
-    smallest = min(
-        (card for card in result.gpus if card.verdict is Verdict.FITS), key=lambda card: card.usable_bytes, default=None
-    )
+    smallest = smallest_that_fits(result)
     if smallest is None:
         return "no", _("Needs {needs} {unit}: more than any single card here gives").format(
             needs=needs, unit=fmt.unit.label
         )
-    return "fits", _("Fits a {size} card: needs {needs} of the {usable} {unit} it gives, {spare} to spare").format(
-        size=card_size(smallest.slug, smallest.memory_bytes, labels),
+    return "fits", _("Fits {a_card}: needs {needs} of the {usable} {unit} it gives, {spare} to spare").format(
+        a_card=a_card_of(card_size(smallest.slug, smallest.memory_bytes, labels), fmt),
         needs=needs,
         usable=fmt.memory(smallest.usable_bytes),
         unit=fmt.unit.label,

@@ -168,6 +168,20 @@ def cheapest(result: EstimateResult) -> CardFit | None:
     return next((card for card in cards if card.verdict is Verdict.FITS), None)
 
 
+def smallest_that_fits(result: EstimateResult) -> CardFit | None:
+    """The card with the least usable memory that surely holds the run."""
+    fitting = (card for card in result.gpus if card.verdict is Verdict.FITS)
+    return min(fitting, key=lambda card: card.usable_bytes, default=None)
+
+
+def a_card_of(size: str, fmt: Formatter) -> str:
+    """A card by what it is sold as, with its article: ``an 80 GB card``, ``a 24 GB card``."""
+    _ = fmt.gettext
+    number = size.partition("\u00a0")[0].partition(" ")[0].partition(".")[0]
+    begins_with_vowel = number.startswith("8") or number in {"11", "18"}
+    return (_("an {size} card") if begins_with_vowel else _("a {size} card")).format(size=size)
+
+
 def cards_section(outcome: Outcome, fmt: Formatter) -> CardsSection:
     """Cards by the hour, cheapest first: six, then all; by the month, without a price and near misses apart."""
     _ = fmt.gettext

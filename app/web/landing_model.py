@@ -4,10 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.catalogue.facts import CatalogueModel
-from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.services.results import CardFit, EstimateResult
-from app.web.cards_view import CardsSection, card_size, cards_section, cheapest, price_note, price_text, short_card_name
+from app.services.results import EstimateResult
+from app.web.cards_view import (
+    CardsSection,
+    a_card_of,
+    card_size,
+    cards_section,
+    cheapest,
+    price_note,
+    price_text,
+    short_card_name,
+    smallest_that_fits,
+)
 from app.web.components import Fact, Link, MethodCard, PageMeta
 from app.web.formatting import Formatter
 from app.web.landing import Answered, Cell, Row
@@ -125,10 +134,8 @@ def _model_facts(model: CatalogueModel, outcome: Outcome, fmt: Formatter) -> tup
     return tuple(facts)
 
 
-def _smallest(result: EstimateResult) -> CardFit | None:
-    return min(
-        (card for card in result.gpus if card.verdict is Verdict.FITS), key=lambda card: card.usable_bytes, default=None
-    )
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _model_answers(
@@ -145,15 +152,15 @@ def _model_answers(
         )
     ]
     for result in outcome.methods:
-        method, smallest = _(METHODS[result.run.method]), _smallest(result)
+        method, smallest = _(METHODS[result.run.method]), smallest_that_fits(result)
         question = _("Which is the smallest GPU for {model} with {method}?").format(model=model.name, method=method)
         if smallest is None:
             text = _("No single card holds the {needs} that it takes; several have to share it.").format(
                 needs=figures[result.run.method.value]
             )
         else:
-            text = _("A {size} card such as the {card}: it gives {usable}, and the run needs {needs}.").format(
-                size=card_size(smallest.slug, smallest.memory_bytes, outcome.labels),
+            text = _("{a_card} such as the {card}: it gives {usable}, and the run needs {needs}.").format(
+                a_card=_capital(a_card_of(card_size(smallest.slug, smallest.memory_bytes, outcome.labels), fmt)),
                 card=short_card_name(smallest.name),
                 usable=fmt.memory_with_unit(smallest.usable_bytes),
                 needs=figures[result.run.method.value],

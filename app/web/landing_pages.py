@@ -26,12 +26,15 @@ from app.web.landing_gpu import gpu_page
 from app.web.landing_index import gpus_index, models_index
 from app.web.landing_model import model_page
 from app.web.pages import cached, page_context
+from app.web.question_pages import PATHS as QUESTION_PATHS
+from app.web.question_pages import router as question_router
 from app.web.shell import PageContext
 from app.web.speed import speed_page
 from app.web.static_files import READ
 from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
+router.include_router(question_router)
 
 LENGTHS: Final = (512, 1024, 2048, 4096, 8192)
 RELATED: Final = 8
@@ -178,7 +181,18 @@ def _html(template: str, page: object, context: PageContext) -> bytes:
     return render(template, page, context.fmt.translations).encode()
 
 
-FIXED_PAGES = ("/", "/compare", "/models", "/gpus", "/best-gpu", "/speed", "/glossary", "/embed", "/docs")
+FIXED_PAGES = (
+    "/",
+    "/compare",
+    *QUESTION_PATHS,
+    "/models",
+    "/gpus",
+    "/best-gpu",
+    "/speed",
+    "/glossary",
+    "/embed",
+    "/docs",
+)
 
 
 def _addresses(snapshot: Snapshot) -> Iterable[str]:

@@ -17,6 +17,7 @@ NAVIGATION: Final = (
     (mark("Cards"), "/gpus"),
 )
 FOOTER_LINKS: Final = (
+    (mark("LoRA vs QLoRA vs full"), "/compare/lora-vs-qlora-vs-full"),
     (mark("Glossary"), "/glossary"),
     (mark("Embed"), "/embed"),
     (mark("API"), "/docs"),

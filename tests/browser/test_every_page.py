@@ -13,6 +13,7 @@ PAGES = (
     "/?model=llama-3-70b&method=full&gpu=rtx-3090",
     "/?micro_batch_size=0",
     "/compare",
+    "/compare/lora-vs-qlora-vs-full",
     "/models/llama-3-8b",
     "/gpus/rtx-3090",
     "/best-gpu",

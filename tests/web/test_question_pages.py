@@ -1,0 +1,78 @@
+"""The pages on which method to choose: their figures are those the API gives for the same run."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.memory.inputs import MethodKind
+from app.web.cards_view import a_card_of
+from app.web.formatting import BRITISH, Formatter
+from tests.web.reading import Page
+
+METHODS = "/compare/lora-vs-qlora-vs-full"
+GIB = 2**30
+
+
+def read(site: TestClient, path: str) -> Page:
+    response = site.get(path)
+    assert response.status_code == 200
+    return Page(response.text)
+
+
+def structured(page: Page) -> dict[str, Any]:
+    (script,) = [script for script in page.all("script") if script.attributes.get("type") == "application/ld+json"]
+    data: dict[str, Any] = json.loads(script.text)
+    return data
+
+
+@pytest.mark.parametrize("model", ["llama-3-8b", "qwen2.5-1.5b", "llama-3-70b"])
+def test_the_three_methods_are_what_the_calculator_says(site: TestClient, model: str) -> None:
+    page = read(site, f"{METHODS}?model={model}")
+    heading = page.one("h1").text.replace("\u00a0", " ")
+    for method in MethodKind:
+        memory = site.get(f"/api/v1/estimate?model={model}&method={method}&gpus=none").json()["memory"]
+        size = memory["required_bytes"] / GIB
+        assert f" {size:.1f} GiB" in heading or f" {size:,.0f} GiB" in heading
+
+
+def test_without_a_model_the_page_is_about_the_usual_one(site: TestClient) -> None:
+    page = read(site, METHODS)
+    assert "Llama 3 8B" in page.one("h1").text
+    data = structured(page)
+    assert data["@type"] == "FAQPage"
+    assert len(data["mainEntity"]) >= 5
+    for entry in data["mainEntity"]:
+        assert entry["acceptedAnswer"]["text"] in page.by_id("main").text
+
+
+def test_the_parts_of_each_method_add_up_to_its_peak(site: TestClient) -> None:
+    rows = [row for row in read(site, METHODS).html.split("<tr>") if "<td>" in row]
+    start = next(index for index, row in enumerate(rows) if ">Weights<" in row)
+    end = next(index for index, row in enumerate(rows) if ">Training peak<" in row)
+    for column in range(3):
+        cells = [row.split("<td>")[column + 1].split("</td>")[0] for row in rows[start : end + 1]]
+        *parts, peak = [cell.replace("\u00a0GiB", "") for cell in cells]
+        small = sum(part.startswith("&lt;") for part in parts)
+        total = sum(float(part) for part in parts if part[0].isdigit())
+        assert total == pytest.approx(float(peak), abs=0.05 + 0.1 * small)
+
+
+def test_a_run_that_cannot_be_read_goes_to_the_calculator(site: TestClient) -> None:
+    found = site.get(f"{METHODS}?model=nothing-like-it", follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, "/?model=nothing-like-it")
+
+
+def test_sizes_take_their_article() -> None:
+    fmt = Formatter(locale=BRITISH)
+    for size, article in (
+        ("80", "an"),
+        ("8", "an"),
+        ("11", "an"),
+        ("18", "an"),
+        ("24", "a"),
+        ("141", "a"),
+        ("16", "a"),
+    ):
+        assert a_card_of(f"{size}\u00a0GB", fmt) == f"{article} {size}\u00a0GB card"
