@@ -112,7 +112,7 @@ def _estimate_rank(
         peak_reserved_bytes=peak.bytes + slack,
         peak_reserved=reserved,
         required_bytes=peak.bytes + slack + context,
-        required=required_interval(reserved, extra=context - CUDA_CONTEXT_BYTES),
+        required=required_interval(allocated, extra=context - CUDA_CONTEXT_BYTES),
         coverage=COVERAGE,
         peak_phase=peak.name,
         overheads=(
@@ -200,8 +200,8 @@ def _assumptions(
 
 BASE_ASSUMPTIONS = (
     "One steady step, after the optimizer's state exists; the transient of loading the model is not counted.",
-    "The interval starts from 39 simulated allocator runs and reported context sizes; "
-    "what a card must have is not yet validated against device-level measurements.",
+    "The intervals are those of published runs on one card and of 39 simulated allocator runs; "
+    "what a card must have is not validated: device-level figures exist for 47 runs of one source only.",
 )
 
 

@@ -28,6 +28,9 @@ ALL_LOGITS = frozenset(
 )
 """Losses that hold the logits of all tokens."""
 SHIFTING = ALL_LOGITS - {LossKernel.STANDARD}
+UPCASTING_NOTHING = frozenset({"gpt_bigcode"})
+"""Families whose own loss, where it shifts, copies the logits as they are (transformers 4.45.2 and 4.48.1
+``models/gpt_bigcode/modeling_gpt_bigcode.py``)."""
 IN_PLACE = frozenset({LossKernel.UPCAST_IN_PLACE, LossKernel.SHIFTED_IN_PLACE})
 
 CHUNK_TOKENS = 4096
@@ -125,12 +128,14 @@ def _all_logits(architecture: Architecture, tape: Tape, hidden: Tensor, weight: 
         logits = tape.scale(logits)
     if architecture.logits_softcap:
         logits = tape.scale(tape.unary(tape.scale(logits), saves_output=True))
-    if policy.kernel in (LossKernel.UPCAST, LossKernel.UPCAST_IN_PLACE):
+    shifts = policy.kernel in SHIFTING
+    upcasts = not (shifts and architecture.model_type in UPCASTING_NOTHING)
+    if upcasts and policy.kernel in (LossKernel.UPCAST, LossKernel.UPCAST_IN_PLACE):
         logits = tape.cast(logits, FLOAT32)
     # the model's output object holds the logits until forward returns
     logits.storage.held = True
-    upcast = tape.cast(logits, FLOAT32)
-    if policy.kernel is not LossKernel.STANDARD:
+    upcast = tape.cast(logits, FLOAT32) if upcasts else logits
+    if shifts:
         upcast = _shifted(tape, upcast, copies=policy.shift_copies)
     if policy.kernel in IN_PLACE:
         # the logits become their own gradient: what waits is let go as the gradient arrives
@@ -138,6 +143,9 @@ def _all_logits(architecture: Architecture, tape: Tape, hidden: Tensor, weight: 
             (upcast,), constant, FLOAT32, saves=(upcast,), extra_saved=per_token(FLOAT32), releases_first=True
         )
     else:
+        if tape.autocast is not None:
+            # `log_softmax` is on autocast's float32 list
+            upcast = tape.cast(upcast, FLOAT32)
         log_probabilities = tape.unary(upcast, saves_output=True)
         loss = tape.record((log_probabilities,), constant, FLOAT32)
     if policy.keep_logits:
