@@ -6,6 +6,7 @@ parameters; what a part keeps for backward is :mod:`app.memory.transcription`' b
 combination of these parts (:mod:`app.memory.families`), at most one new part.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -86,7 +87,7 @@ class Architecture:
     """One entry a layer, in order; alike layers are the same object."""
     final_norm: Norm | None
     embedding_multiplier: bool = False
-    """The embedding's output is scaled (Gemma, Granite, Cohere…)."""
+    """The embedding's output is scaled by the model, not inside the embedding (Granite)."""
     learned_positions: int = 0
     """Rows of a learned position table."""
     embedding_norm: Norm | None = None
@@ -126,6 +127,28 @@ class Architecture:
             counts[layer] = counts.get(layer, 0) + 1
         return tuple(counts.items())
 
+    @property
+    def projection_in(self) -> Projection | None:
+        """Leads from the embedding's width to the model's, where they differ."""
+        width = self.embedding_size or self.hidden_size
+        return None if width == self.hidden_size else Projection("project_in", width, self.hidden_size)
+
+    @property
+    def projection_out(self) -> Projection | None:
+        """Leads from the model's width back to the embedding's."""
+        width = self.embedding_size or self.hidden_size
+        return None if width == self.hidden_size else Projection("project_out", self.hidden_size, width)
+
+    def adaptable(self) -> Iterator[tuple[Adaptable, int]]:
+        """Everything that could carry an adapter, with how often it occurs."""
+        for layer, count in self.distinct_layers:
+            for target in layer.adaptable():
+                yield target, count
+        if self.holds_embedding and self.projection_in is not None:
+            yield self.projection_in, 1
+        if self.holds_head and self.projection_out is not None:
+            yield self.projection_out, 1
+
     @cached_property
     def windows(self) -> tuple[int, ...]:
         """The different sliding windows, in tokens."""
@@ -150,13 +173,13 @@ class Architecture:
             yield Parameter(ParameterKind.EMBEDDING, table, rows=self.learned_positions)
         if self.embedding_norm is not None:
             yield from self.embedding_norm.parameters()
-        if width != self.hidden_size:
-            yield Parameter(ParameterKind.LINEAR, width * self.hidden_size, rows=self.hidden_size)
+        if self.projection_in is not None:
+            yield from self.projection_in.parameters()
 
     def _head_parameters(self) -> Iterator[Parameter]:
         width = self.embedding_size or self.hidden_size
-        if width != self.hidden_size:
-            yield Parameter(ParameterKind.LINEAR, width * self.hidden_size, rows=width)
+        if self.projection_out is not None:
+            yield from self.projection_out.parameters()
         if self.final_norm is not None:
             yield from self.final_norm.parameters()
         if not self.tie_word_embeddings or not self.holds_embedding:
@@ -176,6 +199,19 @@ class Architecture:
             single = replace(parameter, count=1)
             counts[single] = counts.get(single, 0) + parameter.count
         return tuple(replace(parameter, count=count) for parameter, count in counts.items())
+
+    @cached_property
+    def trainable_parameters(self) -> tuple[Parameter, ...]:
+        """What full fine-tuning trains: all but a vision tower and what never receives a gradient."""
+        frozen: Counter[Parameter] = Counter()
+        for parameter in self.extra_parameters:
+            frozen[replace(parameter, count=1)] += parameter.count
+        trained = []
+        for parameter in self.parameters:
+            count = parameter.count - frozen[replace(parameter, count=1)]
+            if count and parameter.kind is not ParameterKind.BALANCE:
+                trained.append(replace(parameter, count=count))
+        return tuple(trained)
 
     @cached_property
     def total_parameters(self) -> int:

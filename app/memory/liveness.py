@@ -36,11 +36,17 @@ class Profile:
     kept: Instant
     keeps_input: bool
     forward: tuple[Instant, ...]
+    recompute: tuple[Instant, ...]
+    """Forward as a checkpoint repeats it: it stops before the last operation that saves something."""
+    incoming: Breakdown
+    """Gradients in flight when backward first asks for what forward saved, so that a checkpoint must repeat it."""
     quiet: tuple[Instant, ...]
     """Forward when nothing is saved, as it first runs under checkpointing."""
     backward: tuple[Instant, ...]
     gradients: Size
     cached: Size
+    recast: Size
+    """What autocast holds through forward where nothing is saved."""
     held: Breakdown
     """Of ``kept``, what lives on through the backward of everything before."""
     clinging: Size
@@ -103,19 +109,23 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     saved = _saved_counts(tape)
     last_use = _last_use(tape)
     forward, kept, cached = _walk_forward(tape, result, saved, last_use)
+    recompute, _, _ = _walk_forward(tape, result, saved, last_use, stop=_last_saving(tape))
     backward, gradients = _walk_backward(tape, result, saved, kept, accumulating=accumulating)
     keeps_input = source is not None and source.storage in saved
     clinging = _clinging(tape)
-    quiet, dropped_not, _ = _walk_forward(tape, result, clinging, last_use)
+    quiet, dropped_not, recast = _walk_forward(tape, result, clinging, last_use)
     return Profile(
         result.width,
         kept,
         keeps_input,
         forward,
+        recompute,
+        _incoming(tape, result),
         quiet,
         backward,
         gradients,
         cached,
+        recast,
         _held(tape),
         dropped_not.total,
     )
@@ -157,7 +167,11 @@ def _last_use(tape: Tape) -> dict[Storage, int]:
 
 
 def _walk_forward(
-    tape: Tape, result: Tensor, saved: Mapping[Storage, int], last_use: Mapping[Storage, int]
+    tape: Tape,
+    result: Tensor,
+    saved: Mapping[Storage, int],
+    last_use: Mapping[Storage, int],
+    stop: int | None = None,
 ) -> tuple[tuple[Instant, ...], Instant, Size]:
     ending: dict[int, list[Storage]] = {}
     cached = ZERO
@@ -170,7 +184,7 @@ def _walk_forward(
             ending.setdefault(index, []).append(storage)
     ledger = _Ledger()
     seen: set[Storage] = set()
-    for index, operation in enumerate(tape.operations):
+    for index, operation in enumerate(tape.operations[:stop]):
         for storage in (operation.output.storage, *operation.saves):
             if storage not in seen and not storage.external:
                 seen.add(storage)
@@ -220,20 +234,22 @@ class _Backward:
 
     def run(self, operation: Operation) -> None:
         """One node: its results arrive while everything it uses still lives."""
-        incoming = self.gradients.pop(id(operation.output), None)
-        if incoming is None:
+        outputs = (operation.output, *operation.more_outputs)
+        incoming = [self.gradients.pop(id(output)) for output in outputs if id(output) in self.gradients]
+        if not incoming:
             return
         if operation.releases_first:
             self.let_go_of_saved(operation)
         arrived = [
-            (tensor, incoming if rule is GradientRule.ALIAS else self.new(tensor.size, _gradient_category(tensor)))
+            (tensor, incoming[0] if rule is GradientRule.ALIAS else self.new(tensor.size, _gradient_category(tensor)))
             for tensor, rule in operation.gradients
         ]
         self.ledger.change(operation.temporary_category, operation.backward_temporary)
         self.ledger.release(operation.temporary_category, operation.backward_temporary)
         for _, storage in arrived:
             self.owners[storage] = self.owners.get(storage, 0) + 1
-        self.drop(incoming)
+        for storage in incoming:
+            self.drop(storage)
         if not operation.releases_first:
             self.let_go_of_saved(operation)
         for tensor, storage in arrived:
@@ -265,6 +281,24 @@ class _Backward:
         self.drop(earlier)
         self.drop(storage)
         self.hold(tensor, total)
+
+
+def _last_saving(tape: Tape) -> int | None:
+    """The operation before which a repeated forward stops (``_StopRecomputationError``, torch/utils/checkpoint.py)."""
+    for index in range(len(tape.operations) - 1, -1, -1):
+        operation = tape.operations[index]
+        if operation.saves:
+            return index + 1 if operation.output.storage in operation.saves else index
+    return None
+
+
+def _incoming(tape: Tape, result: Tensor) -> Breakdown:
+    walk = _Backward({}, Instant(ZERO, {}), result, accumulating=False)
+    for operation in reversed(tape.operations):
+        if operation.saves and id(operation.output) in walk.gradients:
+            break
+        walk.run(operation)
+    return walk.ledger.parts
 
 
 def _walk_backward(

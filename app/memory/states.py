@@ -18,6 +18,8 @@ NF4_BLOCK = 64
 NESTED_BLOCK = 256
 """First-level scales a second-level block, under double quantisation."""
 
+ALWAYS_FLOAT32 = frozenset({ParameterKind.FLOAT32, ParameterKind.BALANCE})
+
 EMBEDDING_NAMES = frozenset({"embed_tokens", "wte", "embed_in", "word_embeddings"})
 HEAD_NAMES = frozenset({"lm_head", "embed_out"})
 
@@ -83,7 +85,8 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
 def _counts(architecture: Architecture, method: Method, policy: Policy) -> ParameterCounts:
     total = architecture.total_parameters
     if policy.trains_base:
-        return ParameterCounts(total, total, 0, 0, architecture.active_parameters)
+        trained = sum(parameter.elements * parameter.count for parameter in architecture.trainable_parameters)
+        return ParameterCounts(total, trained, total - trained, 0, architecture.active_parameters)
     added = sum(tensor.elements * tensor.count for tensor in _trained_tensors(architecture, method, policy, SINGLE))
     return ParameterCounts(total + added, added, total, added, architecture.active_parameters + added)
 
@@ -95,9 +98,17 @@ def _trained_tensors(
     if method.adapter is not None:
         yield from _adapter_tensors(architecture, method.adapter, policy)
         return
-    for parameter in architecture.parameters:
+    for parameter in architecture.trainable_parameters:
         elements = layout.local_elements(parameter)
-        yield TrainedTensor(parameter.kind, elements, parameter.rows, policy.resident_width, parameter.count)
+        width = _resident_width(parameter, policy)
+        yield TrainedTensor(parameter.kind, elements, parameter.rows, width, parameter.count)
+
+
+def _resident_width(parameter: Parameter, policy: Policy) -> int:
+    """Bytes an element of a weight that is not quantised, as it lives between steps."""
+    if parameter.kind in ALWAYS_FLOAT32:
+        return FLOAT32
+    return policy.resident_width if policy.trains_base else policy.plain_width
 
 
 def _updated(tensor: TrainedTensor, policy: Policy, layout: Layout) -> TrainedTensor:
@@ -138,9 +149,7 @@ def _weights(architecture: Architecture, policy: Policy, layout: Layout) -> tupl
             weights += padded_share(packed, shards)
             quantised += state
             continue
-        width = policy.base_width if parameter.kind is ParameterKind.EXPERTS else policy.plain_width
-        if policy.trains_base:
-            width = policy.resident_width
+        width = _resident_width(parameter, policy)
         weights += parameter.count * round_to_block(padded_share(layout.local_elements(parameter), shards) * width)
     return weights, quantised
 
@@ -171,15 +180,14 @@ def _adapter_tensors(architecture: Architecture, adapter: Adapter, policy: Polic
     """LoRA's A [r, in] and B [out, r], DoRA's magnitude [out], and full copies of ``modules_to_save``."""
     widths: dict[int, int] = {}
     magnitudes: dict[int, int] = {}
-    for layer, occurrences in architecture.distinct_layers:
-        for target in layer.adaptable():
-            if not policy.adapts(target):
-                continue
-            for features in target.adapter_features:
-                widths[features] = widths.get(features, 0) + occurrences
-            if adapter.use_dora:
-                out = target.out_features
-                magnitudes[out] = magnitudes.get(out, 0) + occurrences
+    for target, occurrences in architecture.adaptable():
+        if not policy.adapts(target):
+            continue
+        for features in target.adapter_features:
+            widths[features] = widths.get(features, 0) + occurrences
+        if adapter.use_dora:
+            out = target.out_features
+            magnitudes[out] = magnitudes.get(out, 0) + occurrences
     for features, count in widths.items():
         yield TrainedTensor(ParameterKind.OTHER, features * adapter.rank, adapter.rank, policy.adapter_width, count)
     for out, count in magnitudes.items():

@@ -116,7 +116,11 @@ class _Step:
         and cos and sin for each rotary embedding."""
         architecture, policy = self.architecture, self.policy
         tables = 2 * architecture.rotary_embeddings * architecture.rotary_dim * policy.stream_width
-        return per_token(8) + Size(position=8 + tables)
+        size = per_token(8) + Size(position=8 + tables)
+        if architecture.embedding_multiplier and any(self.checkpointed) and not policy.trains_base:
+            # checkpointing makes the embedding's output a leaf that requires a gradient, which its graph node holds
+            size = size + per_token(policy.stream_width * architecture.hidden_size)
+        return size
 
     def _masks(self, masked_length: int) -> Size:
         """Masks that the model's forward makes once: one a kind of attention that needs one."""
@@ -161,9 +165,7 @@ class _Step:
         everything = self.kept_before(count)
         casts = ZERO
         for profile, checkpointed in zip(self.profiles, self.checkpointed, strict=True):
-            casts = casts + profile.cached
-            if checkpointed:
-                casts = casts + profile.kept.parts.get(Category.WEIGHT_COPY, ZERO)
+            casts = casts + (profile.recast if checkpointed else profile.cached)
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
         _add(before_last, Category.ACTIVATION, self.streams[-2])
@@ -210,8 +212,9 @@ class _Step:
                     yield _moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
                     _add(outside, Category.ACTIVATION, profile.clinging)
-                    _add(outside, Category.TEMPORARY, self.streams[index + 1])
-                    for instant in profile.forward:
+                    for category, size in profile.incoming.items():
+                        _add(outside, category, size)
+                    for instant in profile.recompute:
                         yield _moment(PhaseName.BACKWARD, outside, instant)
             gradients = gradients + self._finished(profile.gradients)
         self.gradients = gradients

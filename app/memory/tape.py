@@ -95,6 +95,8 @@ class Operation:
     """Backward returns what forward had already computed and saved."""
     clings: tuple[Storage, ...] = ()
     """What the graph's node holds by itself: a checkpoint, which drops what is saved, does not drop it."""
+    more_outputs: tuple[Tensor, ...] = ()
+    """Of a split: backward waits for the gradients of all parts."""
 
 
 @dataclass(slots=True)
@@ -263,6 +265,10 @@ class Tape:
         """A mean or sum over the last dimension: saves nothing; its gradient is expanded, which costs nothing."""
         return self.record((tensor,), elements, width, rules=(GradientRule.NEW,))
 
+    def sum(self, tensor: Tensor, elements: Callable[[int], Size]) -> Tensor:
+        """A sum over one dimension: its gradient is the output's, expanded."""
+        return self.record((tensor,), elements, tensor.width, rules=(GradientRule.ALIAS,))
+
     def view(self, tensor: Tensor) -> Tensor:
         """A reshape that copies nothing."""
         return self.record((tensor,), tensor.elements, tensor.width, rules=(GradientRule.ALIAS,), view=True)
@@ -274,6 +280,17 @@ class Tape:
     def narrow(self, tensor: Tensor, elements: Callable[[int], Size]) -> Tensor:
         """A slice: a view forward; backward pads the gradient with zeros to the full size."""
         return self.record((tensor,), elements, tensor.width, rules=(GradientRule.NEW,), view=True)
+
+    def split(self, tensor: Tensor, *parts: Callable[[int], Size]) -> tuple[Tensor, ...]:
+        """``chunk`` or ``split``: views forward; backward joins the parts' gradients in a new tensor."""
+        outputs = [
+            Tensor(elements, tensor.width, tensor.storage, requires_grad=tensor.requires_grad) for elements in parts
+        ]
+        gradients = ((tensor, GradientRule.NEW),) if tensor.requires_grad else ()
+        self.operations.append(
+            Operation((tensor,), outputs[0], gradients=gradients, more_outputs=tuple(outputs[1:]))
+        )
+        return tuple(outputs)
 
     def concatenate(self, left: Tensor, right: Tensor, elements: Callable[[int], Size]) -> Tensor:
         """``cat``: a new tensor forward; backward hands out views."""

@@ -102,6 +102,8 @@ class Router:
     """The chosen weights are divided by their sum."""
     scales: bool = False
     """The chosen weights are multiplied by a constant."""
+    casts_back: bool = False
+    """The chosen weights return to the logits' type."""
     norm: Norm | None = None
     extra: tuple[Parameter, ...] = ()
 
@@ -143,6 +145,8 @@ class SparseMlp:
     gate: ExpertGate = ExpertGate.GATED
     shared: GatedMlp | PlainMlp | None = None
     """Runs for every token, beside the experts."""
+    shared_first: bool = False
+    """The shared part runs before the experts."""
     shared_gate: Projection | None = None
     latent_down: Projection | None = None
     """Leads into a narrower space for the experts (Nemotron-H)."""

@@ -24,6 +24,8 @@ class ParameterKind(StrEnum):
     """A bare parameter: a router, a gate, a recurrence's rates."""
     FLOAT32 = "float32"
     """A bare parameter that the model's code makes in float32 whatever the run's type."""
+    BALANCE = "balance"
+    """The same, and it never receives a gradient (Ernie's ``moe_statics``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ HYBRID: Mapping[str, Family] = {
             "dense": GATED,
             "sparse": ExpertStyle(
                 router=RouterKind.SOFTMAX,
+                casts_back=True,
                 normalises="norm_topk_prob",
                 shared=SHARED_QWEN,
                 converted="qwen2_moe",
@@ -121,7 +122,7 @@ HYBRID: Mapping[str, Family] = {
     "qwen3_5_moe_text": Family(
         norm=NormKind.GEMMA_RMS,
         mixers={"full_attention": GATED_ATTENTION, "linear_attention": DeltaNetStyle(paired=False)},
-        mlps={"sparse": ExpertStyle(router=RouterKind.SOFTMAX, shared=SHARED_QWEN)},
+        mlps={"sparse": ExpertStyle(router=RouterKind.SOFTMAX, casts_back=True, shared=SHARED_QWEN)},
         plan=by_layer_type(LINEAR_LAYERS, sparse=lambda reader, index: True),
         defaults={
             **DELTA_DEFAULTS,
@@ -198,7 +199,6 @@ HYBRID: Mapping[str, Family] = {
         plan=_gemma4_plan,
         layer_extra=_per_layer_input,
         outer_extra=_per_layer_embedding,
-        embedding_multiplier=True,
         rotary_embeddings=2,
         defaults={
             "tie_word_embeddings": True,

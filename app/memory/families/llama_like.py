@@ -49,7 +49,6 @@ GEMMA = Family(
     norm=NormKind.GEMMA_RMS,
     mixers={"full_attention": GEMMA_ATTENTION},
     mlps={"dense": GATED},
-    embedding_multiplier=True,
     defaults={"tie_word_embeddings": True},
 )
 
@@ -90,7 +89,6 @@ LLAMA_LIKE: Mapping[str, Family] = {
         },
         mlps={"dense": GATED},
         plan=by_layer_type(alternating("sliding_attention", "full_attention")),
-        embedding_multiplier=True,
         defaults={
             "tie_word_embeddings": True,
             "sliding_window": 4096,
@@ -109,7 +107,6 @@ LLAMA_LIKE: Mapping[str, Family] = {
         },
         mlps={"dense": GATED},
         plan=by_layer_type(every_nth(6)),
-        embedding_multiplier=True,
         rotary_embeddings=2,
         # google/gemma-3-4b-it's text_config leaves these to the configuration class
         defaults={

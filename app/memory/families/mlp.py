@@ -123,17 +123,19 @@ class SharedStyle:
 
     width: Width
     gated: bool = True
+    first: bool = False
+    """It runs before the experts."""
     gate: bool = False
     """Its output is multiplied by a learned gate (Qwen)."""
 
 
-def shared_by_count(key: str) -> SharedStyle:
+def shared_by_count(key: str, *, first: bool = False) -> SharedStyle:
     """As wide as ``key`` experts together."""
 
     def width(reader: ConfigReader) -> int:
         return reader.integer("moe_intermediate_size") * reader.integer(key, 0, minimum=0)
 
-    return SharedStyle(width=width)
+    return SharedStyle(width=width, first=first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ class ExpertStyle:
     router_float32: bool = False
     normalises: Flag = True
     scales: bool = False
+    casts_back: bool = False
     gate: ExpertGate = ExpertGate.GATED
     bias: bool = False
     shared: SharedStyle | None = None
@@ -155,8 +158,6 @@ class ExpertStyle:
     """The Transformers 4 layout from which PEFT converts targets, a key of ``EXPERT_NAMES``."""
     latent: str | None = None
     """The key of the narrower width in which the experts work."""
-    correction_bias: bool = False
-    """The router has a trained bias for balancing (Ernie); elsewhere it is a buffer."""
     router_extra: Callable[[ConfigReader, int], tuple[Parameter, ...]] | None = None
 
     def build(self, reader: ConfigReader, family: Family) -> SparseMlp:
@@ -193,6 +194,7 @@ class ExpertStyle:
                 float32=self.router_float32,
                 normalises=is_set(self.normalises, reader),
                 scales=self.scales,
+                casts_back=self.casts_back,
                 extra=self.router_extra(reader, experts) if self.router_extra else (),
             ),
             up=weights(
@@ -204,6 +206,7 @@ class ExpertStyle:
             down=weights("down_proj", width, inner or hidden_size, (down,)),
             gate=self.gate,
             shared=shared,
+            shared_first=self.shared is not None and self.shared.first,
             shared_gate=Projection("shared_expert_gate", hidden_size, 1)
             if self.shared is not None and self.shared.gate
             else None,
@@ -223,5 +226,5 @@ class ExpertStyle:
 
 
 def balancing_bias(reader: ConfigReader, experts: int) -> tuple[Parameter, ...]:
-    """Ernie's ``moe_statics``: a float32 bias that does not receive a gradient but is a parameter."""
-    return (Parameter(ParameterKind.FLOAT32, experts),)
+    """Ernie's ``moe_statics``: a parameter that balances the experts' load without a gradient."""
+    return (Parameter(ParameterKind.BALANCE, experts),)

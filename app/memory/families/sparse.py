@@ -12,7 +12,7 @@ from app.memory.families.llama_like import (
     PLAIN_ATTENTION,
     QWEN3_ATTENTION,
 )
-from app.memory.families.mlp import ExpertStyle, GatedStyle, SharedStyle, shared_by_count
+from app.memory.families.mlp import ExpertStyle, GatedStyle, SharedStyle, balancing_bias, shared_by_count
 from app.memory.families.plans import (
     after_first_dense,
     all_sparse,
@@ -27,8 +27,10 @@ from app.memory.families.plans import (
 )
 
 QWEN_NAMES = frozenset({"gate_proj", "up_proj", "down_proj"})
-SHARED_QWEN = SharedStyle(width="shared_expert_intermediate_size", gate=True)
-QWEN_EXPERTS = ExpertStyle(router=RouterKind.SOFTMAX, normalises="norm_topk_prob", converted="qwen2_moe")
+SHARED_QWEN = SharedStyle(width="shared_expert_intermediate_size", gate=True, first=True)
+QWEN_EXPERTS = ExpertStyle(
+    router=RouterKind.SOFTMAX, casts_back=True, normalises="norm_topk_prob", converted="qwen2_moe"
+)
 SIGMOID_EXPERTS = ExpertStyle(
     router=RouterKind.SIGMOID_FLOAT32,
     normalises="norm_topk_prob",
@@ -68,7 +70,9 @@ SPARSE: Mapping[str, Family] = {
         mixers={"full_attention": AttentionStyle(bias="qkv_bias")},
         mlps={
             "dense": GATED,
-            "sparse": ExpertStyle(router=RouterKind.SOFTMAX, normalises="norm_topk_prob", shared=SHARED_QWEN),
+            "sparse": ExpertStyle(
+                router=RouterKind.SOFTMAX, casts_back=True, normalises="norm_topk_prob", shared=SHARED_QWEN
+            ),
         },
         plan=by_layer_type(qwen2_layer_type, sparse=sparse_step),
         defaults={
@@ -93,7 +97,7 @@ SPARSE: Mapping[str, Family] = {
     ),
     "qwen3_vl_moe_text": Family(
         mixers={"full_attention": QWEN3_ATTENTION},
-        mlps={"dense": GATED, "sparse": ExpertStyle(router=RouterKind.SOFTMAX, normalises=True)},
+        mlps={"dense": GATED, "sparse": ExpertStyle(router=RouterKind.SOFTMAX, normalises=True, casts_back=True)},
         plan=by_layer_type(sparse=sparse_step),
         defaults={"num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 1408},
     ),
@@ -107,6 +111,7 @@ SPARSE: Mapping[str, Family] = {
             "sparse": ExpertStyle(
                 router=RouterKind.SOFTMAX,
                 width="intermediate_size",
+                casts_back=True,
                 normalises="norm_topk_prob",
                 converted="qwen2_moe",
             )
@@ -122,6 +127,7 @@ SPARSE: Mapping[str, Family] = {
             "sparse": ExpertStyle(
                 router=RouterKind.SOFTMAX,
                 width="intermediate_size",
+                casts_back=True,
                 normalises="norm_topk_prob",
                 converted="qwen2_moe",
             )
@@ -192,7 +198,8 @@ SPARSE: Mapping[str, Family] = {
             "sparse": ExpertStyle(
                 router=RouterKind.SOFTMAX_ISOLATED,
                 router_float32=True,
-                shared=shared_by_count("moe_num_shared_experts"),
+                router_extra=balancing_bias,
+                shared=shared_by_count("moe_num_shared_experts", first=True),
                 converted="qwen2_moe",
             ),
         },

@@ -8,6 +8,9 @@ from app.memory.policy import AttentionPath, Policy
 from app.memory.size import Size
 from app.memory.tape import Tape
 
+INDEX = 8
+"""Bytes of an index (int64)."""
+
 Elements = Callable[[int], Size]
 
 

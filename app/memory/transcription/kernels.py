@@ -6,11 +6,11 @@ transformers 5.23 ``integrations/sdpa_attention.py`` and ``eager_attention_forwa
 
 from collections.abc import Callable, Mapping
 
-from app.memory.architecture import Attention
+from app.memory.architecture import SoftmaxAttention
 from app.memory.policy import AttentionPath
-from app.memory.size import ZERO, per_token, scores
+from app.memory.size import ZERO, Size, per_token, scores
 from app.memory.tape import FLOAT32, HALF, Tensor
-from app.memory.transcription.elements import Code, pairs, tokens
+from app.memory.transcription.elements import INDEX, Code, elements_of, pairs, tokens
 
 
 def _to_kernel(code: Code, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -19,7 +19,7 @@ def _to_kernel(code: Code, *tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(code.tape.cast(tensor, code.tape.autocast) for tensor in tensors)
 
 
-def _repeat(code: Code, attention: Attention, x: Tensor) -> Tensor:
+def _repeat(code: Code, attention: SoftmaxAttention, x: Tensor) -> Tensor:
     """``repeat_kv``: a copy a query head; of a single head it is a view, which only products copy."""
     if attention.num_heads == attention.num_key_value_heads:
         return x
@@ -32,7 +32,7 @@ def _own(code: Code, x: Tensor) -> Tensor:
     return x if x.size == x.storage.size else code.tape.copy(x)
 
 
-def _flash(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
     query, key, value = _to_kernel(code, query, key, value)
     expanded = 2 * HALF * attention.query_width if attention.num_heads != attention.num_key_value_heads else 0
@@ -48,7 +48,7 @@ def _flash(code: Code, attention: Attention, query: Tensor, key: Tensor, value: 
     )
 
 
-def _efficient(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _efficient(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The memory-efficient kernel: as flash, with repeated key/value heads and a dense mask where there is one."""
     masked = code.policy.padded or attention.window is not None
     key, value = _repeat(code, attention, key), _repeat(code, attention, value)
@@ -64,7 +64,7 @@ def _efficient(code: Code, attention: Attention, query: Tensor, key: Tensor, val
     )
 
 
-def _math(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _math(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``_scaled_dot_product_attention_math``: every product is an operation of its own."""
     tape = code.tape
     query = tape.scale(query)
@@ -76,8 +76,10 @@ def _math(code: Code, attention: Attention, query: Tensor, key: Tensor, value: T
     return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
 
 
-def _eager(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``eager_attention_forward``: scores, softmax in float32, a 16-bit copy for the product."""
+    if attention.sinks:
+        return _eager_with_sinks(code, attention, query, key, value)
     tape = code.tape
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
     key, value = _repeat(code, attention, key), _repeat(code, attention, value)
@@ -91,7 +93,26 @@ def _eager(code: Code, attention: Attention, query: Tensor, key: Tensor, value: 
     return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
 
 
-KERNELS: Mapping[AttentionPath, Callable[[Code, Attention, Tensor, Tensor, Tensor], Tensor]] = {
+def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """gpt-oss's ``eager_attention_forward``: a learned column beside the scores; softmax at their own width."""
+    tape, heads = code.tape, attention.num_heads
+    query, key, value = _own(code, query), _own(code, key), _own(code, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    weights = tape.scale(tape.matmul(query, key, pairs(heads)))
+    weights = tape.add(weights, tape.fresh(scores, weights.width))
+    width = weights.width
+    sinks = tape.parameter(elements_of(heads), code.policy.plain_width, trainable=code.policy.trains_base)
+    sinks = tape.record((sinks,), tokens(heads), width, view=True)
+    combined = tape.concatenate(weights, sinks, lambda w: Size(token_position=w * heads, token=w * heads))
+    largest = tape.record((combined,), tokens(heads), width, extra_saved=per_token(INDEX * heads))
+    shifted = tape.add(combined, largest)
+    probabilities = tape.unary(shifted, saves_output=True)
+    mixed = tape.matmul(tape.view(probabilities), value, tokens(attention.query_width))
+    tape.until_here(weights, shifted)
+    return tape.copy(mixed)
+
+
+KERNELS: Mapping[AttentionPath, Callable[[Code, SoftmaxAttention, Tensor, Tensor, Tensor], Tensor]] = {
     AttentionPath.FLASH: _flash,
     AttentionPath.EFFICIENT: _efficient,
     AttentionPath.MATH: _math,

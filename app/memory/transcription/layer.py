@@ -1,11 +1,23 @@
 """A decoder layer: the arrangement of norms, branches and residual additions (``*DecoderLayer.forward``)."""
 
-from app.memory.architecture import Attention, BlockKind, Layer
+from app.memory.architecture import Attention, BlockKind, GatedMlp, Layer, Mlp, PlainMlp, SparseMlp, TokenMixer
 from app.memory.tape import Tensor
 from app.memory.transcription.attention import attend
 from app.memory.transcription.elements import Code
+from app.memory.transcription.experts import experts
 from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
+
+
+def run_part(code: Code, part: TokenMixer | Mlp, x: Tensor) -> Tensor:
+    """One branch of a layer."""
+    match part:
+        case Attention():
+            return attend(code, part, x)
+        case SparseMlp():
+            return experts(code, part, x)
+        case GatedMlp() | PlainMlp():
+            return feed_forward(code, part, x)
 
 
 def decoder_layer(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
@@ -26,7 +38,7 @@ def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor
             continue
         branch = apply_norm(code, next(norms), x, hidden_size) if before else x
         entry = branch
-        branch = attend(code, part, branch) if isinstance(part, Attention) else feed_forward(code, part, branch)
+        branch = run_part(code, part, branch)
         code.tape.until_here(entry)
         if after:
             branch = apply_norm(code, next(norms), branch, hidden_size)
@@ -40,5 +52,5 @@ def _parallel(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
     normed = [apply_norm(code, norm, x, hidden_size) for norm in layer.norms]
     assert layer.mixer is not None
     assert layer.mlp is not None
-    attended = attend(code, layer.mixer, normed[0])
-    return code.tape.add(code.tape.add(attended, feed_forward(code, layer.mlp, normed[-1])), x)
+    attended = run_part(code, layer.mixer, normed[0])
+    return code.tape.add(code.tape.add(attended, run_part(code, layer.mlp, normed[-1])), x)
