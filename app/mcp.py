@@ -43,9 +43,11 @@ MOST_OPTIONS: Final = 5
 """A model reads every word: what follows the best few options is on the API and the pages."""
 MOST_MODELS: Final = 10
 
-INSTRUCTIONS: Final = """How much GPU memory a fine-tuning run of a language model takes, on which card it fits, how
-long it takes and what it costs. Find the model's name with find_model, then ask estimate for one card or recommend for the
-servers that hold the run. Bytes are integers; GiB is 2^30 bytes. Prices are dated; samples are marked is_sample."""
+INSTRUCTIONS: Final = (
+    "How much GPU memory a fine-tuning run of a language model takes, on which card it fits, how long it takes and "
+    "what it costs. Find the model's name with find_model, then ask estimate for one card or recommend for the servers "
+    "that hold the run. Bytes are integers; GiB is 2^30 bytes. Prices are dated; samples are marked is_sample."
+)
 
 _ESTIMATE: Final = Serialiser[EstimateResult](EstimateResult)
 _RECOMMEND: Final = Serialiser[RecommendResult](RecommendResult)

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     log_requests: bool = True
-    """A line for each request; errors have one in any case."""
+    """A line for each request, at level info; unexpected errors are logged in any case."""
     metrics_from: Words = ("127.0.0.0/8", "::1")
     """Addresses or networks that may read ``/metrics``; for others it does not exist."""
 

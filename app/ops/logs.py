@@ -3,6 +3,8 @@
 No address, query string, header or body is logged: a permalink says what somebody trains.
 """
 
+import logging
+import sys
 from typing import Any, Final
 
 import structlog
@@ -47,3 +49,23 @@ def formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_BEFORE, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
+
+
+class RequestLog:
+    """The one line that every request has: written like any other, without what makes the others slow."""
+
+    def __init__(self, style: str) -> None:
+        self._gate = logging.getLogger("app.requests")
+        self._stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        self._render: Processor = (
+            structlog.dev.ConsoleRenderer(colors=False)
+            if style == "console"
+            else structlog.processors.JSONRenderer(ensure_ascii=False)
+        )
+
+    def write(self, **facts: Any) -> None:
+        """One line, unless the level that was configured leaves it out."""
+        if self._gate.isEnabledFor(logging.INFO):
+            line = self._render(None, "info", self._stamp(None, "info", {"event": "request", **facts}))
+            sys.stderr.write(str(line) + "\n")
+            sys.stderr.flush()

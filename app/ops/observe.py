@@ -1,6 +1,5 @@
 """Times, counts and logs every request by its route's template."""
 
-import logging
 from functools import lru_cache
 from time import perf_counter
 from typing import Final
@@ -9,9 +8,8 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.ops.logs import RequestLog
 from app.ops.metrics import REQUEST_SECONDS, RESPONSES
-
-logger = logging.getLogger("app.requests")
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED: Final = "(none)"
@@ -24,11 +22,11 @@ class Observe:
     ``direct`` are addresses answered before a route is looked up; a router included under ``prefix`` does not tell it.
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: str, direct: frozenset[str], log_requests: bool) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str, direct: frozenset[str], log: RequestLog | None) -> None:
         self.app = app
         self._prefix = prefix
         self._direct = direct
-        self._log_requests = log_requests
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,22 +40,29 @@ class Observe:
                 status = message["status"]
             await send(message)
 
-        tokens = structlog.contextvars.bind_contextvars(request_id=scope.get("state", {}).get("request_id"))
+        request_id = scope.get("state", {}).get("request_id")
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self.app(scope, receive, watched)
         finally:
-            self._tell(scope, status, perf_counter() - started)
+            self._tell(scope, status, perf_counter() - started, request_id)
             structlog.contextvars.reset_contextvars(**tokens)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float, request_id: str | None) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = self._template(scope)
         duration, count = _counters(method, route, status)
         duration.observe(seconds)
         count.inc()
-        if self._log_requests or status >= 500:
-            told = {"method": method, "route": route, "status": status, "milliseconds": round(seconds * 1000, 2)}
-            logger.log(logging.ERROR if status >= 500 else logging.INFO, "request", extra=told)
+        if self._log is not None:
+            self._log.write(
+                level="error" if status >= 500 else "info",
+                request_id=request_id,
+                method=method,
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+            )
 
     def _template(self, scope: Scope) -> str:
         template = getattr(scope.get("route"), "path_format", None)

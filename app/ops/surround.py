@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.ops.headers import StandardHeaders
+from app.ops.logs import RequestLog
 from app.ops.observe import Observe
 from app.ops.rate_limit import Limits, RateLimit, limits_of
 from app.ops.rate_store import RateStore
@@ -21,7 +22,8 @@ def outermost(app: FastAPI, settings: Settings, *, prefix: str, direct: frozense
         inner = build()
         if "*" not in settings.trusted_hosts:
             inner = TrustedHosts(inner, settings.trusted_hosts)
-        observed = Observe(inner, prefix=prefix, direct=direct, log_requests=settings.log_requests)
+        log = RequestLog(settings.log_format) if settings.log_requests else None
+        observed = Observe(inner, prefix=prefix, direct=direct, log=log)
         return StandardHeaders(observed, is_https=(settings.public_url or "").startswith("https:"))
 
     app.build_middleware_stack = stack  # type: ignore[method-assign]

@@ -3,6 +3,8 @@
 import json
 import logging
 import logging.config
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from fastapi.testclient import TestClient
@@ -56,19 +58,44 @@ def test_visitors_see_no_metrics(caller: Caller, address: str) -> None:
     assert caller(address, metrics_from=(address,)).get("/metrics").status_code == 200
 
 
-def test_a_line_has_the_request_and_nothing_of_the_visitor(caller: Caller, capfd: pytest.CaptureFixture[str]) -> None:
+@contextmanager
+def _logging() -> Iterator[None]:
+    """As ``vram-fit serve`` sets it up."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     logging.config.dictConfig(log_config("info", "json"))
     try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def test_an_unexpected_error_is_logged_under_the_id_its_visitor_sees(
+    caller: Caller, capfd: pytest.CaptureFixture[str]
+) -> None:
+    visitor = caller()
+
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    visitor.app.add_api_route("/fail", fail)  # type: ignore[attr-defined]
+    with _logging():
+        request_id = visitor.get("/fail").headers["x-request-id"]
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if request_id in line]
+    failure = next(line for line in lines if line["event"] == "request failed")
+    assert "RuntimeError: broken" in failure["exception"]
+    assert failure["request_id"] == request_id
+    assert next(line for line in lines if line["event"] == "request")["status"] == 500
+
+
+def test_a_line_has_the_request_and_nothing_of_the_visitor(caller: Caller, capfd: pytest.CaptureFixture[str]) -> None:
+    with _logging():
         caller().get(
             "/api/v1/estimate?model=llama-3-8b&gpus=none",
             headers={"x-request-id": "request-1", "user-agent": "agent-x", "authorization": "Bearer key-x"},
         )
-        written = capfd.readouterr().err
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    written = capfd.readouterr().err
     lines = [json.loads(line) for line in written.splitlines() if "request-1" in line]
     assert len(lines) == 1
     line = lines[0]
