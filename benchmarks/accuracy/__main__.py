@@ -1,10 +1,12 @@
-"""Compare the memory model with traced training steps: ``python -m benchmarks.accuracy [--write]``."""
+"""Compare the memory model with traced and measured training steps: ``python -m benchmarks.accuracy [--write]``."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy.comparison import compare_all, is_supported
+from benchmarks.accuracy.measured import compare_all_measured, load_measured
+from benchmarks.accuracy.measured_report import measured_report
 from benchmarks.accuracy.reference import load
 from benchmarks.accuracy.report import put_into, report
 
@@ -19,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases, inexpressible = load()
     comparisons = compare_all(cases)
     text = report(comparisons, [*inexpressible, *(case for case in cases if not is_supported(case))])
+    runs = load_measured()
+    text += f"\n\n## Measured runs\n\n{measured_report(runs, compare_all_measured(runs))}"
     print(text)
     if options.write:
         PAGE.write_text(put_into(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")

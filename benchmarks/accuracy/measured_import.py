@@ -1,4 +1,4 @@
-"""Turn published measurements into this project's schema: ``python -m benchmarks.accuracy.measured_import RUNS MODELS``.
+"""Published measurements in this project's schema: ``python -m benchmarks.accuracy.measured_import RUNS MODELS``.
 
 ``RUNS`` is the collected table (CSV), ``MODELS`` the architecture facts (JSON). Only runs on one GPU whose every
 option can be said as a request are taken; each keeps the words and the unit of its source.
@@ -26,7 +26,7 @@ FMS_STACKS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 SHAPES: Final[Mapping[str, Mapping[str, Any]]] = {
-    # bigcode/gpt_bigcode-santacoder config.json: 1.125 B parameters, 10.02 bytes of peak a parameter in full tuning
+    # not among the facts: the model card's shape, 1.125 B parameters; at 10 bytes each they are the full-tuning peak
     "bigcode/gpt_bigcode-santacoder": {
         "model_type": "gpt_bigcode",
         "vocab_size": 49280,
@@ -37,7 +37,7 @@ SHAPES: Final[Mapping[str, Mapping[str, Any]]] = {
         "n_positions": 2048,
         "multi_query": True,
     },
-    # ibm/PowerLM-3b config.json: 3.51 B parameters, tied
+    # not among the facts: the model card's shape, 3.51 B parameters, tied; the size of the weights confirms it
     "ibm/PowerLM-3b": {
         "model_type": "granite",
         "vocab_size": 49152,

@@ -1,0 +1,129 @@
+"""The part of the report about measured runs, as Markdown."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from app.units import GIB
+from benchmarks.accuracy.distribution import quantile
+from benchmarks.accuracy.explain import percent
+from benchmarks.accuracy.measured import MeasuredComparison, MeasuredRun
+from benchmarks.accuracy.measured_intervals import leave_one_model_out, nearly_full, reserved_share, with_device
+
+FAR = 0.10
+UNEXPLAINED_FAMILY = "gpt_bigcode"
+
+BEFORE_THE_FAR_ONES = """\
+Each difference is also given in bytes a token and word of the vocabulary, the unit of copies of the logits.
+
+**GPT-BigCode** (allocated). Its own loss copies the logits in 16 bits (`modeling_gpt_bigcode.py`), so that full tuning
+should hold 6 bytes a token and word with the standard loss and 4 with the in-place one. Two more were measured in both:
+one more 16-bit copy lives through backward. The 4-bit runs behave as if stream and logits were float32 (4.5 more with
+the standard loss, 8.5 with the in-place one). The sources that we read show neither; ours is the figure that is too
+low. Where the optimizer step decides (r0064, r0068) we are within 0.1 %.
+
+**ms-swift** (reserved). Samples are cut at the length given and are shorter as often as not (3,234 ± 2,548 tokens),
+the allocated peak is not reported, and the Qwen runs use the model's own code of 2023. The excess is 7 to 130 bytes a
+token and word: blocks cut for one length that fit no other, and attention without a fused kernel (zephyr at 8,192: 32
+heads × 8,192² × 12 bytes are 24 GiB of the 32 that we lack), would do this. We cannot tell them apart."""
+
+
+def measured_report(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) -> str:
+    """Figures by source and statistic, every far one in arithmetic, what was left out."""
+    counted = [item for item in items if item.counts_for_target]
+    known = [item for item in counted if item.run.config and item.run.config["model_type"] != UNEXPLAINED_FAMILY]
+    lines = [
+        "| runs | n | sources | median | 90th percentile | bias | above our upper end | in our interval |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+        _row("allocated, tier A, full sequences", counted),
+        _row("the same without GPT-BigCode", known),
+        *_by_source(items),
+    ]
+    return "\n\n".join(
+        [
+            "\n".join(lines),
+            "\n".join(_coverage(items)),
+            "### Measured runs that are more than 10 % off",
+            BEFORE_THE_FAR_ONES,
+            "\n".join(_far(items)),
+            "### Measured runs left out",
+            "\n".join(_left_out(runs)),
+        ]
+    )
+
+
+def _row(name: str, items: Sequence[MeasuredComparison]) -> str:
+    sizes = sorted(abs(item.error) for item in items)
+    cells = (
+        name,
+        str(len(items)),
+        str(len({item.run.family_of_runs for item in items})),
+        f"{100 * median(sizes):.2f} %",
+        f"{100 * quantile(sizes, 0.9):.1f} %",
+        f"{100 * sum(item.error for item in items) / len(items):+.1f} %",
+        f"{sum(item.exceeded for item in items)}",
+        f"{sum(item.covered for item in items)}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _by_source(items: Sequence[MeasuredComparison]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[MeasuredComparison]] = {}
+    for item in items:
+        groups.setdefault((item.run.statistic, item.run.family_of_runs), []).append(item)
+    for (statistic, source), members in groups.items():
+        yield _row(f"{statistic}: {source}", members)
+
+
+def _coverage(items: Sequence[MeasuredComparison]) -> Iterator[str]:
+    device = with_device(items)
+    held_out = leave_one_model_out(device, [reserved_share(item) for item in device])
+    reserved = sum(
+        item.estimate.peak_reserved.low_bytes
+        <= (item.run.device_bytes or 0) - _context(item)
+        <= item.estimate.peak_reserved.high_bytes
+        for item in device
+    )
+    full = nearly_full(items)
+    required = sum(
+        item.estimate.required.low_bytes <= (item.run.device_bytes or 0) <= item.estimate.required.high_bytes
+        for item in full
+    )
+    yield (
+        f"- *Reserved*, read off device-level use less the context: {reserved} of {len(device)} in the interval as "
+        f"served; {held_out.covered} of {held_out.count} ({100 * held_out.share:.0f} %) when it is set on the other "
+        "models' runs alone."
+    )
+    yield (
+        "- *Required* is **not validated**: device-level figures exist for one card and one source. "
+        f"Of the {len(full)} runs that nearly fill it {required} lie in the interval."
+    )
+
+
+def _context(item: MeasuredComparison) -> int:
+    return item.estimate.required_bytes - item.estimate.peak_reserved_bytes
+
+
+def _far(items: Sequence[MeasuredComparison]) -> Iterator[str]:
+    for item in sorted(items, key=lambda item: item.run.id):
+        if abs(item.error) <= FAR:
+            continue
+        run, request = item.run, item.run.request
+        tokens = request["micro_batch_size"] * request["sequence_length"]
+        vocabulary = (run.config or {})["vocab_size"]
+        difference = run.measured_bytes - item.estimated_bytes
+        yield (
+            f"- {run.id}, {run.model} {request['method']}, {request['micro_batch_size']} × "
+            f"{request['sequence_length']:,}, {run.statistic}: {item.estimated_bytes / GIB:.2f} GiB, measured "
+            f"{run.measured_bytes / GIB:.2f} ({percent(item.error)}). The difference is "
+            f"{difference / (tokens * vocabulary):+.1f} bytes a token and word."
+        )
+
+
+def _left_out(runs: Sequence[MeasuredRun]) -> Iterator[str]:
+    counts: dict[tuple[str, str], int] = {}
+    for run in runs:
+        if run.omission is not None:
+            key = (run.model, run.omission)
+            counts[key] = counts.get(key, 0) + 1
+    for (model, reason), count in counts.items():
+        yield f"- {count} of {model}: {reason}"
