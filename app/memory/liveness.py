@@ -241,7 +241,7 @@ class _Backward:
         if operation.releases_first:
             self.let_go_of_saved(operation)
         arrived = [
-            (tensor, incoming[0] if rule is GradientRule.ALIAS else self.new(tensor.size, _gradient_category(tensor)))
+            (tensor, incoming[0] if rule is GradientRule.ALIAS else self.made(operation, tensor, rule))
             for tensor, rule in operation.gradients
         ]
         self.ledger.change(operation.temporary_category, operation.backward_temporary)
@@ -250,6 +250,9 @@ class _Backward:
             self.owners[storage] = self.owners.get(storage, 0) + 1
         for storage in incoming:
             self.drop(storage)
+        for (_, rule), (tensor, storage) in zip(operation.gradients, arrived, strict=True):
+            if rule is GradientRule.CONVERTED:
+                self.convert(storage, tensor.size)
         if not operation.releases_first:
             self.let_go_of_saved(operation)
         for tensor, storage in arrived:
@@ -258,6 +261,19 @@ class _Backward:
                 self.deliver(tensor, storage)
             else:
                 self.sum_up(tensor, storage)
+
+    def made(self, operation: Operation, tensor: Tensor, rule: GradientRule) -> Storage:
+        """A new gradient, first at the output's width where it is converted."""
+        converted = rule is GradientRule.CONVERTED
+        return self.new(
+            tensor.elements(operation.output.width) if converted else tensor.size, _gradient_category(tensor)
+        )
+
+    def convert(self, storage: Storage, size: Size) -> None:
+        """The engine casts a gradient to its input's type when the operation has let go of what came in."""
+        self.ledger.change(storage.category, size)
+        self.ledger.release(storage.category, storage.size)
+        storage.size = size
 
     def deliver(self, tensor: Tensor, storage: Storage) -> None:
         """A parameter's gradient: kept, or added to the one it has."""

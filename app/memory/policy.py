@@ -81,12 +81,14 @@ class Policy:
         Source: transformers 5.23 ``integrations/sdpa_attention.py`` and ``masking_utils.py``
         (``_ignore_causal_mask_sdpa``: a mask is built where rows are padded or the sequence reaches a window);
         PyTorch ``sdp_utils.cpp`` (flash takes no mask, 16 bits, heads up to 256 wide; the efficient kernel
-        takes no grouped heads).
+        takes no grouped heads, flash no values of another width).
         """
         if self.attention is AttentionImplementation.EAGER or not attention.sdpa:
             return AttentionPath.EAGER
         if self.attention is AttentionImplementation.FLASH_ATTENTION_2:
             return AttentionPath.FLASH
+        if attention.value_head_dim != attention.head_dim:
+            return AttentionPath.EFFICIENT
         masked = self.padded or (attention.window is not None and attention.window <= sequence_length)
         if masked:
             return AttentionPath.EFFICIENT

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
-from app.memory.architecture import Architecture, Attention, Layer
+from app.memory.architecture import Architecture, Layer, SoftmaxAttention
 from app.memory.head import LossPolicy, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
@@ -90,7 +90,7 @@ class _Step:
         for index, layer in enumerate(architecture.layers):
             path = (
                 policy.attention_path(layer.mixer, masked_length)
-                if isinstance(layer.mixer, Attention)
+                if isinstance(layer.mixer, SoftmaxAttention)
                 else AttentionPath.FLASH
             )
             has_gradient = index > 0 or trains_embedding
@@ -127,7 +127,7 @@ class _Step:
         policy = self.policy
         kinds: set[tuple[AttentionPath, int | None]] = set()
         for layer, _ in self.architecture.distinct_layers:
-            if isinstance(layer.mixer, Attention):
+            if isinstance(layer.mixer, SoftmaxAttention):
                 kinds.add((policy.attention_path(layer.mixer, masked_length), layer.mixer.window))
         size = ZERO
         for path, window in kinds:

@@ -178,8 +178,6 @@ class Tape:
             for tensor, rule in zip(inputs, rules or (GradientRule.NEW,) * len(inputs), strict=True):
                 if tensor.requires_grad:
                     gradients.append((tensor, rule))
-                    if rule is GradientRule.CONVERTED:
-                        backward_temporary = backward_temporary + tensor.elements(width)
         self.operations.append(
             Operation(
                 inputs,
@@ -266,8 +264,10 @@ class Tape:
         return self.record((tensor,), elements, width, rules=(GradientRule.NEW,))
 
     def sum(self, tensor: Tensor, elements: Callable[[int], Size]) -> Tensor:
-        """A sum over one dimension: its gradient is the output's, expanded."""
-        return self.record((tensor,), elements, tensor.width, rules=(GradientRule.ALIAS,))
+        """A sum over one dimension, in float32 under autocast: its gradient is the output's, expanded."""
+        width = tensor.width if self.autocast is None else FLOAT32
+        rule = GradientRule.ALIAS if width == tensor.width else GradientRule.NEW
+        return self.record((tensor,), elements, width, rules=(rule,))
 
     def view(self, tensor: Tensor) -> Tensor:
         """A reshape that copies nothing."""

@@ -92,6 +92,11 @@ class Attention:
     def value_head_dim(self) -> int:
         return self.head_dim
 
+    @property
+    def value_width(self) -> int:
+        """Features of the attention's result."""
+        return self.query_width
+
     def projections(self) -> Iterator[Projection]:
         for projection in (self.query, self.key, self.value, self.fused, self.output):
             if projection is not None:

@@ -2,12 +2,12 @@
 
 from app.memory.architecture import Attention
 from app.memory.policy import AttentionPath
-from app.memory.size import ZERO
-from app.memory.tape import GradientRule, Tensor
+from app.memory.tape import Tensor
 from app.memory.transcription.elements import Code, tokens
 from app.memory.transcription.kernels import KERNELS
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
+from app.memory.transcription.rotary import rotate
 
 
 def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
@@ -18,8 +18,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
     if attention.key_norm is not None:
         key = apply_norm(code, attention.key_norm, key, attention.key_value_width)
     if attention.rotary_dim:
-        query = _rotate(code, query, attention.num_heads, attention)
-        key = _rotate(code, key, attention.num_key_value_heads, attention)
+        query = rotate(code, attention, query, attention.num_heads)
+        key = rotate(code, attention, key, attention.num_key_value_heads)
     mixed = KERNELS[code.path](code, attention, query, key, value)
     if attention.rotary_concatenates and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
@@ -39,26 +39,3 @@ def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tenso
     assert attention.key is not None
     assert attention.value is not None
     return project(code, attention.query, x), project(code, attention.key, x), project(code, attention.value, x)
-
-
-def _rotate(code: Code, x: Tensor, heads: int, attention: Attention) -> Tensor:
-    """``x * cos + rotate_half(x) * sin``; cos and sin are made once outside."""
-    tape = code.tape
-    width = code.policy.stream_width
-    half = tokens(heads * attention.rotary_dim // 2)
-    rotated_elements = tokens(heads * attention.rotary_dim)
-    part = x if attention.rotary_dim == attention.head_dim else tape.narrow(x, rotated_elements)
-    second = tape.scale(tape.narrow(part, half))
-    swapped = tape.concatenate(second, tape.narrow(part, half), rotated_elements)
-    table = tape.input(lambda w: ZERO, width, requires_grad=False)
-    rotated = tape.add(_times(code, part, table), _times(code, swapped, table))
-    if not attention.rotary_concatenates:
-        return rotated
-    rest = tape.narrow(x, tokens(heads * (attention.head_dim - attention.rotary_dim)))
-    return tape.concatenate(rotated, rest, x.elements)
-
-
-def _times(code: Code, x: Tensor, table: Tensor) -> Tensor:
-    width = max(x.width, table.width)
-    rule = GradientRule.NEW if width == x.width else GradientRule.CONVERTED
-    return code.tape.record((x,), x.elements, width, rules=(rule,))

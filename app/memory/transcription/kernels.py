@@ -39,7 +39,7 @@ def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     workspace = per_token(FLOAT32 * (attention.num_heads + attention.query_width) + expanded)
     return code.tape.record(
         (query, key, value),
-        tokens(attention.query_width),
+        tokens(attention.value_width),
         query.width,
         saves=(query, key, value),
         saves_output=True,
@@ -55,7 +55,7 @@ def _efficient(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tens
     query, key, value = _to_kernel(code, query, key, value)
     return code.tape.record(
         (query, key, value),
-        tokens(attention.query_width),
+        tokens(attention.value_width),
         query.width,
         saves=(query, key, value),
         saves_output=True,
@@ -73,7 +73,7 @@ def _math(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, v
     key = tape.scale(key)
     weights = tape.matmul(query, key, pairs(attention.num_heads))
     weights = tape.unary(weights, saves_output=True)
-    return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+    return tape.copy(tape.matmul(weights, value, tokens(attention.value_width)))
 
 
 def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
     weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)
     weights = tape.cast(weights, query.width)
-    return tape.copy(tape.matmul(weights, value, tokens(attention.query_width)))
+    return tape.copy(tape.matmul(weights, value, tokens(attention.value_width)))
 
 
 def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, ke
     largest = tape.record((combined,), tokens(heads), width, extra_saved=per_token(INDEX * heads))
     shifted = tape.add(combined, largest)
     probabilities = tape.unary(shifted, saves_output=True)
-    mixed = tape.matmul(tape.view(probabilities), value, tokens(attention.query_width))
+    mixed = tape.matmul(tape.view(probabilities), value, tokens(attention.value_width))
     tape.until_here(weights, shifted)
     return tape.copy(mixed)
 

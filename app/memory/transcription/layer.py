@@ -1,10 +1,21 @@
 """A decoder layer: the arrangement of norms, branches and residual additions (``*DecoderLayer.forward``)."""
 
-from app.memory.architecture import Attention, BlockKind, GatedMlp, Layer, Mlp, PlainMlp, SparseMlp, TokenMixer
+from app.memory.architecture import (
+    Attention,
+    BlockKind,
+    GatedMlp,
+    LatentAttention,
+    Layer,
+    Mlp,
+    PlainMlp,
+    SparseMlp,
+    TokenMixer,
+)
 from app.memory.tape import Tensor
 from app.memory.transcription.attention import attend
 from app.memory.transcription.elements import Code
 from app.memory.transcription.experts import experts
+from app.memory.transcription.latent import attend_latent
 from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
 
@@ -14,6 +25,8 @@ def run_part(code: Code, part: TokenMixer | Mlp, x: Tensor) -> Tensor:
     match part:
         case Attention():
             return attend(code, part, x)
+        case LatentAttention():
+            return attend_latent(code, part, x)
         case SparseMlp():
             return experts(code, part, x)
         case GatedMlp() | PlainMlp():

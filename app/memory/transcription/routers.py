@@ -42,7 +42,10 @@ def _sigmoid(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
 
 def _in_float32(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape, router = code.tape, mlp.router
-    weights = _best(tape, tape.unary(_float32_logits(code, mlp, x), saves_output=True), mlp.experts_per_token)
+    logits = _float32_logits(code, mlp, x)
+    if router.kind is not RouterKind.SIGMOID_FLOAT32:
+        logits = tape.cast(logits, FLOAT32)
+    weights = _best(tape, tape.unary(logits, saves_output=True), mlp.experts_per_token)
     weights = _normalised(tape, weights) if router.normalises else weights
     weights = tape.scale(weights) if router.scales else weights
     return tape.cast(weights, x.width) if router.kind is RouterKind.SOFTMAX_ISOLATED else weights
@@ -79,7 +82,7 @@ def _float32_logits(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape = code.tape
     x, weight = tape.cast(x, FLOAT32), tape.cast(_weight(code, mlp), FLOAT32)
     if mlp.router.kind is not RouterKind.SOFTMAX_ISOLATED:
-        return tape.cast(tape.linear(x, weight, tokens(mlp.num_experts)), FLOAT32)
+        return tape.linear(x, weight, tokens(mlp.num_experts))
     saves = [item for item, other in ((x, weight), (weight, x)) if other.requires_grad]
     return tape.record((x, weight), tokens(mlp.num_experts), FLOAT32, saves=saves)
 
