@@ -1,8 +1,10 @@
 """The command ``vram-fit``: serve, migrate, and look after the catalogue."""
 
 import os
+import sys
 import tempfile
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -71,3 +73,38 @@ def migrate() -> None:
 
     with opened_database() as database:
         bring_up_to_date(database)
+
+
+@app.command()
+def backup(target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")]) -> None:
+    """Copy the whole database to a file, while it is in use."""
+    from app.ops.backup import BackupError, back_up
+
+    try:
+        back_up(current_settings().database_url, target)
+    except BackupError as error:
+        _fail(f"{error} No backup was made.")
+    typer.echo(f"Wrote {target} ({target.stat().st_size:,} bytes)")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Replace everything in the database by a backup. Migrate and restart the service afterwards."""
+    from app.ops.backup import BackupError
+    from app.ops.backup import restore as put_back
+
+    if not yes:
+        typer.confirm("This replaces everything in the database. Go on?", abort=True)
+    try:
+        put_back(current_settings().database_url, source)
+    except BackupError as error:
+        _fail(f"{error} Nothing was changed.")
+    typer.echo(f"Restored {source}. Run vram-fit migrate, then restart the service.")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(1)

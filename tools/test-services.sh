@@ -1,5 +1,5 @@
 #!/bin/sh
-# Obtains what the tests need beside Python: Chromium, PostgreSQL, Redis and nginx, from the system's packages where we
+# Obtains what the tests need beside Python: Chromium, PostgreSQL, Redis, nginx and curl, from the system's packages where we
 # may install them. Otherwise it fails, naming the command.
 set -eu
 
@@ -7,6 +7,7 @@ lacking=""
 has() { command -v "$1" >/dev/null 2>&1; }
 has chromium || has chromium-browser || has google-chrome || lacking="$lacking chromium"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || lacking="$lacking postgresql"
+has curl || lacking="$lacking curl"
 has redis-server || lacking="$lacking redis-server"
 has nginx || [ -x /usr/sbin/nginx ] || lacking="$lacking nginx"
 [ -z "$lacking" ] && exit 0
