@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from app import __version__
-from app.api import docs, errors, health, lists, runs
+from app.api import accuracy, docs, errors, health, lists, runs
 from app.api.error_page import error_page
 from app.api.metrics import metrics_router
 from app.api.openapi import PROBLEM_SCHEMA
@@ -130,7 +130,7 @@ def _parts(
 
 def _include(app: FastAPI) -> None:
     api = APIRouter(prefix=API_PREFIX)
-    for router in (runs.router, lists.router, health.router):
+    for router in (runs.router, lists.router, accuracy.router, health.router):
         api.include_router(router)
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)

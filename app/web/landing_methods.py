@@ -1,7 +1,7 @@
 """ "LoRA, QLoRA or full fine-tuning?", answered for one model: memory, smallest card, time and cost side by side."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.memory.inputs import MethodKind
 from app.services.results import CardFit, EstimateResult
@@ -14,7 +14,7 @@ from app.web.links import page_link
 from app.web.outcome import Outcome
 from app.web.schema import faq_page
 from app.web.shell import PageContext, page_meta
-from app.web.wording import COMPONENTS, METHODS
+from app.web.wording import COMPONENTS, METHODS, METHODS_IN_TEXT
 
 PATH = "/compare/lora-vs-qlora-vs-full"
 NOTHING = "–"
@@ -54,7 +54,7 @@ def methods_page(
     run, name = outcome.result.run, outcome.result.model.name
     shared = _shared_card(results)
     answers = _answers(outcome, shared, fmt)
-    needs = _(" or ").join(
+    needs = ", ".join(
         _("{needs} with {method}").format(needs=_needs(result, fmt), method=_(METHODS[result.run.method]))
         if result.run.method is not MethodKind.FULL
         else _("{needs} in full").format(needs=_needs(result, fmt))
@@ -83,10 +83,13 @@ def methods_page(
         path=PATH,
         model=name,
         models=models,
-        methods=method_cards(outcome, fmt),
+        methods=tuple(
+            replace(card, is_current=False, switch_text=_("Calculate {method}").format(method=card.name))
+            for card in method_cards(outcome, fmt)
+        ),
         heads=tuple(_(METHODS[result.run.method]) for result in results),
         rows=_rows(outcome, shared, fmt),
-        same_card_text=_("The {card} is the smallest card here that holds all of them.").format(
+        same_card_text=_("The {card} holds all of them; each cheapest job may stand on another card.").format(
             card=_card_name(shared[0])
         )
         if shared
@@ -107,12 +110,14 @@ def _card_name(card: CardFit) -> str:
 
 
 def _shared_card(results: Sequence[EstimateResult]) -> tuple[CardFit, ...]:
-    """The smallest card that holds the run by every method and whose time is known, as each method finds it."""
+    """One card that holds the run by every method, as each method finds it: the cheapest for the largest."""
     by_slug = [{card.slug: card for card in result.gpus if card.verdict in HOLDS and card.time} for result in results]
     common = set.intersection(*(set(cards) for cards in by_slug))
     if not common:
         return ()
-    slug = min(common, key=lambda slug: (by_slug[0][slug].usable_bytes, slug))
+    best = cheapest(max(results, key=lambda result: result.memory.required_bytes))
+    smallest = min(common, key=lambda slug: (by_slug[0][slug].usable_bytes, slug))
+    slug = best.slug if best is not None and best.slug in common else smallest
     return tuple(cards[slug] for cards in by_slug)
 
 
@@ -207,7 +212,7 @@ def _answers(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tup
         if less in by_kind and more in by_kind:
             found.append(_saving(name, by_kind[less], by_kind[more], fmt))
     for result in outcome.methods:
-        card, method = smallest_that_fits(result), _(METHODS[result.run.method])
+        card, method = smallest_that_fits(result), _(METHODS_IN_TEXT[result.run.method])
         if card is not None:
             found.append(
                 Answered(
@@ -227,9 +232,9 @@ def _answers(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tup
 def _saving(name: str, less: EstimateResult, more: EstimateResult, fmt: Formatter) -> Answered:
     _ = fmt.gettext
     low, high = less.memory.required_bytes, more.memory.required_bytes
-    low_name, high_name = _(METHODS[less.run.method]), _(METHODS[more.run.method])
+    low_name, high_name = _(METHODS_IN_TEXT[less.run.method]), _(METHODS_IN_TEXT[more.run.method])
     question = _("How much memory does {less} save over {more} for {model}?").format(
-        less=low_name, more=high_name if more.run.method is not MethodKind.FULL else _("full fine-tuning"), model=name
+        less=low_name, more=high_name, model=name
     )
     text = _("None here: {low} against {high}.") if low >= high else _("{share} of it: {low} against {high}.")
     return Answered(

@@ -8,6 +8,8 @@ from starlette.responses import RedirectResponse, Response
 
 from app.api.state import AppState, state_of
 from app.memory.inputs import MethodKind
+from app.web.accuracy import PATH as ACCURACY_PATH
+from app.web.accuracy import accuracy_page
 from app.web.answer import DEFAULT_MODEL, answer
 from app.web.landing import popular
 from app.web.landing_methods import PATH as METHODS_PATH
@@ -20,7 +22,7 @@ from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
 
-PATHS = (METHODS_PATH,)
+PATHS = (METHODS_PATH, ACCURACY_PATH)
 """What the site map lists."""
 
 
@@ -52,5 +54,17 @@ async def methods(request: Request) -> Response:
             related=[(model.name, model.slug) for model in popular(snapshot)],
         )
         return render("methods.html", page, context.fmt.translations).encode(), 200
+
+    return await cached(request, parts, context, make)
+
+
+@router.api_route(ACCURACY_PATH, methods=READ)
+async def accuracy(request: Request) -> Response:
+    """How far the figures have been checked."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+
+    def make() -> tuple[bytes, int]:
+        return render("accuracy.html", accuracy_page(context), context.fmt.translations).encode(), 200
 
     return await cached(request, parts, context, make)

@@ -76,3 +76,32 @@ def test_sizes_take_their_article() -> None:
         ("16", "a"),
     ):
         assert a_card_of(f"{size}\u00a0GB", fmt) == f"{article} {size}\u00a0GB card"
+
+
+def test_the_accuracy_page_shows_the_bundled_figures(site: TestClient) -> None:
+    memory = site.get("/api/v1/accuracy").json()["memory"]
+    page = read(site, "/accuracy")
+    everything = memory["traced"]["all"]
+    assert f"{100 * everything['share_close']:.1f}%" in page.one("h1").text
+    assert f"{everything['runs']:,}" in page.one("h1").text
+    text = page.by_id("main").text
+    for case in (*memory["traced"]["largest"][:5], *memory["measured"]["largest"][:5]):
+        assert case["run"] in text
+    for item in site.get("/api/v1/accuracy").json()["not_validated"]:
+        assert item["why"] in text
+
+
+def test_the_accuracy_figures_add_up(site: TestClient) -> None:
+    body = site.get("/api/v1/accuracy").json()
+    traced, measured = body["memory"]["traced"], body["memory"]["measured"]
+    for option in ("method", "family"):
+        groups = [group for group in traced["groups"] if group["option"] == option]
+        assert sum(group["runs"] for group in groups) == traced["all"]["runs"]
+        assert max(group["largest"] for group in groups) == traced["all"]["largest"]
+    assert sum(g["runs"] for g in measured["groups"]) == sum(g["runs"] for g in measured["methods"])
+    for part in (traced, measured):
+        errors = [abs(case["error"]) for case in part["largest"]]
+        assert errors == sorted(errors, reverse=True)
+        for case in part["largest"]:
+            assert case["error"] == pytest.approx(case["estimated_bytes"] / case["reference_bytes"] - 1, abs=1e-6)
+    assert body["speed"]["all_sources"]["cells"] <= len(body["speed"]["cells"])
