@@ -119,10 +119,6 @@ class _Builder:
             if plan not in by_plan:
                 by_plan[plan] = self._layer(plan)
             layers.append(by_plan[plan])
-        if len(layers) != count:
-            raise ConfigError(
-                "num_hidden_layers", f"is {count}, but the layer pattern has {len(layers)} layers", str(len(layers))
-            )
         return tuple(layers)
 
     def _layer(self, plan: LayerPlan) -> Layer:

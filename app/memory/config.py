@@ -136,16 +136,14 @@ class ConfigReader:
                     raise ConfigError(key, f"has {_shown(group)} where names and a number belong", allowed)
         return tuple(found)
 
-    def letters(self, key: str, meanings: Mapping[str, str], length: int) -> tuple[str, ...] | None:
+    def letters(self, key: str, meanings: Mapping[str, str]) -> tuple[str, ...] | None:
         """A word with a letter a layer, each translated; None where there is none."""
         value = self.raw(key)
         if value is None:
             return None
-        allowed = f"{length} letters of {''.join(meanings)}"
-        if not isinstance(value, str) or not set(value) <= set(meanings):
-            raise ConfigError(key, f"must be made of {''.join(meanings)}, not {_shown(value)}", allowed)
-        if len(value) != length:
-            raise ConfigError(key, f"has {len(value)} letters for {length} layers", allowed)
+        letters = "".join(meanings)
+        if not isinstance(value, str) or not value or not set(value) <= set(meanings):
+            raise ConfigError(key, f"must be made of {letters}, not {_shown(value)}", f"letters of {letters}")
         return tuple(meanings[letter] for letter in value)
 
     def strings(self, key: str, length: int) -> tuple[str, ...] | None:

@@ -33,6 +33,7 @@ class Profile:
     """
 
     result_width: int
+    result_requires_grad: bool
     kept: Instant
     keeps_input: bool
     forward: tuple[Instant, ...]
@@ -116,6 +117,7 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
     quiet, dropped_not, recast = _walk_forward(tape, result, clinging, last_use)
     return Profile(
         result.width,
+        result.requires_grad,
         kept,
         keeps_input,
         forward,

@@ -87,14 +87,16 @@ class _Step:
         """The input of each layer, and of the head."""
         self.profiles: list[Profile] = []
         self.checkpointed: list[bool] = []
+        # adapters under checkpointing: PEFT makes the embedding's output require a gradient
+        requires_grad = trains_embedding or checkpointing is not Checkpointing.NONE or not architecture.holds_embedding
         for index, layer in enumerate(architecture.layers):
             path = (
                 policy.attention_path(layer.mixer, masked_length)
                 if isinstance(layer.mixer, SoftmaxAttention)
                 else AttentionPath.FLASH
             )
-            has_gradient = index > 0 or trains_embedding
-            profile = layer_profile(layer, architecture.hidden_size, policy, path, width, has_gradient)
+            profile = layer_profile(layer, architecture.hidden_size, policy, path, width, requires_grad)
+            requires_grad = profile.result_requires_grad
             self.profiles.append(profile)
             self.streams.append(per_token(width * architecture.hidden_size))
             width = profile.result_width

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from app.memory.architecture import BlockKind, Mlp, Norm, NormKind, Parameter, TokenMixer
+from app.memory.architecture import BlockKind, Mlp, Norm, NormKind, Parameter, SparseMlp, TokenMixer
 from app.memory.config import ConfigReader
 
 Flag = bool | str
@@ -43,6 +43,12 @@ class MlpStyle(Protocol):
     def build(self, reader: ConfigReader, family: "Family") -> Mlp: ...
 
 
+class SparseStyle(Protocol):
+    """Builds a mixture of experts from a configuration."""
+
+    def build(self, reader: ConfigReader, family: "Family") -> SparseMlp: ...
+
+
 def all_alike(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
     """Every layer sees everything."""
     return (LayerPlan(),) * layers
@@ -78,7 +84,7 @@ class Family:
     logits_multiplier: bool = False
     residual_multiplier: bool = False
     rotary_embeddings: int = 1
-    beside: tuple[str, MlpStyle] | None = None
+    beside: tuple[str, "SparseStyle"] | None = None
     """Experts beside each layer's MLP, and the key that switches them on (Gemma 4)."""
     converted_names: frozenset[str] = frozenset()
     """Linear layers that PEFT takes for fused experts, and so leaves out

@@ -128,8 +128,8 @@ NEMOTRON_NAMES = {"linear_attention": "mamba", "mamba": "mamba", "attention": FU
 
 
 def nemotron_pattern(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
-    """Each layer is one thing: a Mamba mixer, attention, an MLP or experts."""
-    kinds = reader.letters("hybrid_override_pattern", NEMOTRON_KINDS, layers)
+    """Each layer is one thing: a Mamba mixer, attention, an MLP or experts; the pattern says how many there are."""
+    kinds = reader.letters("hybrid_override_pattern", NEMOTRON_KINDS)
     if kinds is None:
         names = reader.strings("layers_block_type", layers) or reader.strings("layer_types", layers) or ()
         kinds = tuple(NEMOTRON_NAMES.get(name, name) for name in names)

@@ -13,6 +13,11 @@ from app.memory.transcription.rotary import rotate
 def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
     """``LlamaAttention.forward`` and its relatives."""
     query, key, value = _query_key_value(code, attention, x)
+    gate = None
+    if attention.output_gate:
+        width = tokens(attention.query_width)
+        query, gate = code.tape.split(query, width, width)
+        gate = code.tape.copy(gate)
     if attention.query_norm is not None:
         query = apply_norm(code, attention.query_norm, query, attention.query_width)
     if attention.key_norm is not None:
@@ -24,6 +29,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
     if attention.rotary_concatenates and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
         mixed = code.tape.copy(mixed)
+    if gate is not None:
+        mixed = code.tape.multiply(mixed, code.tape.unary(gate, saves_output=True))
     return project(code, attention.output, mixed)
 
 

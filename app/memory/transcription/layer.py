@@ -1,13 +1,18 @@
 """A decoder layer: the arrangement of norms, branches and residual additions (``*DecoderLayer.forward``)."""
 
+from collections.abc import Callable, Mapping
+
 from app.memory.architecture import (
     Attention,
     BlockKind,
+    DeltaNet,
     GatedMlp,
     LatentAttention,
     Layer,
+    Mamba2,
     Mlp,
     PlainMlp,
+    ShortConvolution,
     SparseMlp,
     TokenMixer,
 )
@@ -18,19 +23,25 @@ from app.memory.transcription.experts import experts
 from app.memory.transcription.latent import attend_latent
 from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
+from app.memory.transcription.recurrent import delta_net, mamba, short_convolution
+
+
+PARTS: Mapping[type, Callable[..., Tensor]] = {
+    Attention: attend,
+    LatentAttention: attend_latent,
+    DeltaNet: delta_net,
+    Mamba2: mamba,
+    ShortConvolution: short_convolution,
+    SparseMlp: experts,
+    GatedMlp: feed_forward,
+    PlainMlp: feed_forward,
+}
+"""The transcription of each kind of part."""
 
 
 def run_part(code: Code, part: TokenMixer | Mlp, x: Tensor) -> Tensor:
     """One branch of a layer."""
-    match part:
-        case Attention():
-            return attend(code, part, x)
-        case LatentAttention():
-            return attend_latent(code, part, x)
-        case SparseMlp():
-            return experts(code, part, x)
-        case GatedMlp() | PlainMlp():
-            return feed_forward(code, part, x)
+    return PARTS[type(part)](code, part, x)
 
 
 def decoder_layer(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:

@@ -1,17 +1,14 @@
 """Feed-forward parts, line by line: ``LlamaMLP``, ``GPT2MLP`` and their relatives; ``transformers/activations.py``."""
 
-from app.memory.architecture import ActivationKind, GatedMlp, Mlp, PlainMlp
+from app.memory.architecture import ActivationKind, GatedMlp, PlainMlp
 from app.memory.tape import Tensor
 from app.memory.transcription.elements import Code, tokens
 from app.memory.transcription.projections import project
 
 
-def feed_forward(code: Code, mlp: Mlp, x: Tensor) -> Tensor:
-    match mlp:
-        case GatedMlp():
-            return _gated(code, mlp, x)
-        case PlainMlp():
-            return _plain(code, mlp, x)
+def feed_forward(code: Code, mlp: GatedMlp | PlainMlp, x: Tensor) -> Tensor:
+    """A dense MLP, gated or not."""
+    return _gated(code, mlp, x) if isinstance(mlp, GatedMlp) else _plain(code, mlp, x)
 
 
 def _gated(code: Code, mlp: GatedMlp, x: Tensor) -> Tensor:
