@@ -83,10 +83,7 @@ def methods_page(
         path=PATH,
         model=name,
         models=models,
-        methods=tuple(
-            replace(card, is_current=False, switch_text=_("Calculate {method}").format(method=card.name))
-            for card in method_cards(outcome, fmt)
-        ),
+        methods=method_links(outcome, fmt),
         heads=tuple(_(METHODS[result.run.method]) for result in results),
         rows=_rows(outcome, shared, fmt),
         same_card_text=_("The {card} holds all of them; each cheapest job may stand on another card.").format(
@@ -98,6 +95,15 @@ def methods_page(
         answers=answers,
         related=tuple(Link(text=text, url=page_link({"model": slug}, path=PATH)) for text, slug in related),
         structured=faq_page(tuple((answer.question, answer.text) for answer in answers)),
+    )
+
+
+def method_links(outcome: Outcome, fmt: Formatter) -> tuple[MethodCard, ...]:
+    """The methods as cards that all lead to the calculator."""
+    words = fmt.gettext("Calculate {method}")
+    return tuple(
+        replace(card, is_current=False, switch_text=words.format(method=card.name))
+        for card in method_cards(outcome, fmt)
     )
 
 

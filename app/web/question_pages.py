@@ -1,6 +1,7 @@
 """Routes of the pages that answer which method to choose, and how far to trust the answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -10,10 +11,12 @@ from app.api.state import AppState, state_of
 from app.memory.inputs import MethodKind
 from app.web.accuracy import PATH as ACCURACY_PATH
 from app.web.accuracy import accuracy_page
-from app.web.answer import DEFAULT_MODEL, answer
+from app.web.answer import DEFAULT_MODEL, EXAMPLE, answer, choices
+from app.web.guide import PATH as GUIDE_PATH
+from app.web.guide import guide_page
 from app.web.landing import popular
 from app.web.landing_methods import PATH as METHODS_PATH
-from app.web.landing_methods import methods_page
+from app.web.landing_methods import method_links, methods_page
 from app.web.outcome import Outcome
 from app.web.pages import cached, page_context
 from app.web.shell import PageContext
@@ -22,15 +25,20 @@ from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
 
-PATHS = (METHODS_PATH, ACCURACY_PATH)
+DEFAULTS: Final = {"model": DEFAULT_MODEL}
+WITH_CARD: Final = {"model": DEFAULT_MODEL, "gpu": EXAMPLE["gpu"]}
+
+PATHS = (METHODS_PATH, GUIDE_PATH, ACCURACY_PATH)
 """What the site map lists."""
 
 
-async def _outcome(request: Request, parts: AppState, context: PageContext) -> Outcome | None:
-    """The run of the address by each method; the usual model by QLoRA where it names none."""
-    pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "method"]
-    if not any(name == "model" for name, _text in pairs):
-        pairs.append(("model", DEFAULT_MODEL))
+async def _outcome(
+    request: Request, parts: AppState, context: PageContext, defaults: Mapping[str, str] = DEFAULTS
+) -> Outcome | None:
+    """The run of the address by each method, with ``defaults`` for what it leaves out."""
+    pairs = [(name, text) for name, text in request.query_params.multi_items() if name != "method" and text.strip()]
+    given = {name for name, _text in pairs}
+    pairs.extend((name, text) for name, text in defaults.items() if name not in given)
     asked: Iterable[tuple[str, str]] = [*pairs, ("method", MethodKind.QLORA.value)]
     found = await run_in_threadpool(answer, asked, parts.snapshot(), parts.today(), parts.policy, context.preferences)
     return found.outcome
@@ -66,5 +74,28 @@ async def accuracy(request: Request) -> Response:
 
     def make() -> tuple[bytes, int]:
         return render("accuracy.html", accuracy_page(context), context.fmt.translations).encode(), 200
+
+    return await cached(request, parts, context, make)
+
+
+@router.api_route(GUIDE_PATH, methods=READ)
+async def guide(request: Request) -> Response:
+    """Full, LoRA or QLoRA for one model and card; a run that cannot be read is sent to the calculator."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    outcome = await _outcome(request, parts, context, WITH_CARD)
+    if outcome is None or outcome.chosen_card is None:
+        return RedirectResponse(f"/?{request.url.query}", status_code=303)
+
+    def make() -> tuple[bytes, int]:
+        snapshot = parts.snapshot()
+        page = guide_page(
+            context=context,
+            outcome=outcome,
+            methods=method_links(outcome, context.fmt),
+            models=tuple((model.name, model.slug) for model in snapshot.models),
+            cards=choices(snapshot, parts.today()).gpus,
+        )
+        return render("guide.html", page, context.fmt.translations).encode(), 200
 
     return await cached(request, parts, context, make)

@@ -18,6 +18,7 @@ NAVIGATION: Final = (
 )
 FOOTER_LINKS: Final = (
     (mark("LoRA vs QLoRA vs full"), "/compare/lora-vs-qlora-vs-full"),
+    (mark("Full, LoRA or QLoRA?"), "/guide"),
     (mark("Accuracy"), "/accuracy"),
     (mark("Glossary"), "/glossary"),
     (mark("Embed"), "/embed"),

@@ -14,6 +14,7 @@ PAGES = (
     "/?micro_batch_size=0",
     "/compare",
     "/compare/lora-vs-qlora-vs-full",
+    "/guide",
     "/accuracy",
     "/models/llama-3-8b",
     "/gpus/rtx-3090",

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from app.memory.inputs import MethodKind
 from app.web.cards_view import a_card_of
 from app.web.formatting import BRITISH, Formatter
+from app.web.guide import TESTS, guide
 from tests.web.reading import Page
 
 METHODS = "/compare/lora-vs-qlora-vs-full"
@@ -105,3 +106,35 @@ def test_the_accuracy_figures_add_up(site: TestClient) -> None:
         for case in part["largest"]:
             assert case["error"] == pytest.approx(case["estimated_bytes"] / case["reference_bytes"] - 1, abs=1e-6)
     assert body["speed"]["all_sources"]["cells"] <= len(body["speed"]["cells"])
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "method"),
+    [("llama-3.2-1b", "h100-sxm", "full"), ("llama-3-8b", "rtx-3090", "lora"), ("llama-3-70b", "h100-sxm", "qlora")],
+)
+def test_the_guide_takes_what_can_learn_most_of_what_fits(site: TestClient, model: str, gpu: str, method: str) -> None:
+    order = list(guide()["order"])
+    fitting = [
+        kind
+        for kind in order
+        if site.get(f"/api/v1/estimate?model={model}&gpu={gpu}&method={kind}").json()["verdict"]["status"] == "fits"
+    ]
+    assert fitting[0] == method
+    heading = read(site, f"/guide?model={model}&gpu={gpu}").one("h1").text
+    assert heading.startswith({"full": "Full", "lora": "LoRA", "qlora": "QLoRA"}[method])
+
+
+def test_every_rule_has_a_source_and_is_applied_with_the_cases_numbers(site: TestClient) -> None:
+    page = read(site, "/guide?model=llama-3-8b&gpu=rtx-3060-12gb")
+    text = page.by_id("main").text
+    assert {rule["test"] for rule in guide()["rules"]} == set(TESTS)
+    for rule in guide()["rules"]:
+        entry = page.by_id(rule["id"]).text
+        assert rule["source"] in entry
+        assert rule["url"] in page.attribute("a", "href")
+        assert any(letter.isdigit() for letter in entry)
+    assert "Your card is sold as 12\u00a0GB" in text
+
+
+def test_where_nothing_fits_the_guide_says_so(site: TestClient) -> None:
+    assert read(site, "/guide?model=llama-3-70b&gpu=rtx-3090").one("h1").text.startswith("No method surely fits")
