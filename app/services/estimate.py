@@ -14,6 +14,7 @@ from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_repo
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.report import memory_report, verdict_report
 from app.services.results import CardFit, EstimateResult, Links, Suggestion, VerdictReport, Versions
+from app.services.similar import similar_measurements
 from app.services.slowdown import slower_by, would_run
 from app.services.switches import suggestion
 from app.speed.calibration import bundled_calibration
@@ -59,7 +60,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         if going
         else memory.assumptions,
         warnings=_warnings(assessment, memory),
-        similar_measurements=(),
+        similar_measurements=similar_measurements(assessment.run, assessment.model.architecture),
         versions=Versions(
             memory_model=MEMORY_MODEL_VERSION, speed_model=bundled_calibration().version, catalogue=snapshot.version
         ),

@@ -11,9 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from app.memory.build import parse_config
+from app.request import parse_json, resolve
 from app.units import GIB
 
 OUTPUT = Path(__file__).parent / "data" / "measured_runs.jsonl"
+SERVED = Path(__file__).parents[2] / "app" / "services" / "measured_runs.json"
+"""What an estimate shows beside itself: the included runs, each with the size of its model."""
 
 FMS: Final = "foundation-model-stack/fms-acceleration"
 SWIFT: Final = "modelscope/ms-swift"
@@ -88,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with options.runs.open(encoding="utf-8", newline="") as file:
         rows = [row for run in csv.DictReader(file) for row in _translated(run, shapes)]
     OUTPUT.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    print(f"{len(rows)} runs")
+    served = [dict(_served(row)) for row in rows if row["config"] and not row["excluded"]]
+    SERVED.write_text(json.dumps(served, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(rows)} runs, {len(served)} served")
     return 0
 
 
@@ -119,6 +125,19 @@ def _translated(run: Mapping[str, str], shapes: Mapping[str, Mapping[str, Any]])
         "full_sequences": run["seq_fill"] == "packed_full",
         "excluded": _exclusion(run),
     }
+
+
+def _served(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    request = row["request"]
+    yield "model", row["model"]
+    yield "total_parameters", parse_config(row["config"]).total_parameters
+    yield "vocabulary", row["config"]["vocab_size"]
+    for name in ("method", "micro_batch_size", "sequence_length", "gradient_checkpointing"):
+        yield name, request[name]
+    run = resolve(parse_json({**request, "stack": row["stack"], "model": row["model"]})).run
+    yield "loss_kernel", run.loss_kernel
+    for name in ("stack", "gpu", "statistic", "measured_bytes", "source"):
+        yield name, row[name]
 
 
 def _source(run: Mapping[str, str]) -> str:
