@@ -52,6 +52,8 @@ class NormKind(StrEnum):
     """OLMo 2's and GPT-OSS's: scale in float32, then downcast."""
     LAYER = "layer"
     """``nn.LayerNorm``: one fused kernel."""
+    LAYER_ONE_PLUS = "layer_one_plus"
+    """Nemotron's: the fused kernel with 1 + weight, at autocast's width."""
     LAYER_FLOAT32 = "layer_float32"
     """OLMo's: the fused kernel, without parameters, on a float32 copy."""
     LAYER_PYTHON = "layer_python"

@@ -181,7 +181,7 @@ LLAMA_LIKE: Mapping[str, Family] = {
         defaults={"attention_bias": True, "num_key_value_heads": 2},
     ),
     "nemotron": Family(
-        norm=NormKind.LAYER,
+        norm=NormKind.LAYER_ONE_PLUS,
         norm_bias=True,
         mixers={
             "full_attention": AttentionStyle(bias="attention_bias", output_bias="attention_bias", rotary_fraction=0.5)

@@ -31,7 +31,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         mixed = code.tape.copy(mixed)
     if gate is not None:
         mixed = code.tape.multiply(mixed, code.tape.unary(gate, saves_output=True))
-    return project(code, attention.output, mixed)
+    output = project(code, attention.output, mixed)
+    return code.tape.dropout(output) if attention.residual_dropout else output
 
 
 def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -81,6 +81,9 @@ def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     if attention.sinks:
         return _eager_with_sinks(code, attention, query, key, value)
     tape = code.tape
+    entry_width = query.width
+    if attention.float32_scores:
+        query, key = tape.cast(query, FLOAT32), tape.cast(key, FLOAT32)
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
     key, value = _repeat(code, attention, key), _repeat(code, attention, value)
     weights = tape.scale(tape.matmul(query, key, pairs(attention.num_heads)))
@@ -89,7 +92,7 @@ def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     weights = tape.add(weights, tape.fresh(scores, weights.width))
     # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
     weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)
-    weights = tape.cast(weights, query.width)
+    weights = tape.cast(weights, entry_width)
     return tape.copy(tape.matmul(weights, value, tokens(attention.value_width)))
 
 

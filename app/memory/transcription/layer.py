@@ -25,7 +25,6 @@ from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.recurrent import delta_net, mamba, short_convolution
 
-
 PARTS: Mapping[type, Callable[..., Tensor]] = {
     Attention: attend,
     LatentAttention: attend_latent,

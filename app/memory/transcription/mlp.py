@@ -1,8 +1,10 @@
 """Feed-forward parts, line by line: ``LlamaMLP``, ``GPT2MLP`` and their relatives; ``transformers/activations.py``."""
 
+from collections.abc import Callable, Mapping
+
 from app.memory.architecture import ActivationKind, GatedMlp, PlainMlp
-from app.memory.tape import Tensor
-from app.memory.transcription.elements import Code, tokens
+from app.memory.tape import FLOAT32, GradientRule, Tensor
+from app.memory.transcription.elements import Code, elements_of, tokens
 from app.memory.transcription.projections import project
 
 
@@ -24,20 +26,76 @@ def _gated(code: Code, mlp: GatedMlp, x: Tensor) -> Tensor:
     if up is None:
         assert mlp.up is not None
         up = project(code, mlp.up, x)
-    return project(code, mlp.down, tape.multiply(activated, up))
+    return _dropped(code, project(code, mlp.down, tape.multiply(activated, up)), mlp.residual_dropout)
 
 
 def _plain(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    hidden = ACTIVATIONS[mlp.activation](code, mlp, project(code, mlp.up, x))
+    return _dropped(code, project(code, mlp.down, hidden), mlp.residual_dropout)
+
+
+def _dropped(code: Code, x: Tensor, drops: bool) -> Tensor:
+    return code.tape.dropout(x) if drops else x
+
+
+def _one_kernel(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    return code.tape.unary(x, saves_input=True)
+
+
+def _relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    return code.tape.unary(x, saves_output=True)
+
+
+def _power(code: Code, x: Tensor) -> Tensor:
+    """``pow``: in float32 under autocast; its backward makes a power and a multiple of it."""
     tape = code.tape
-    hidden = project(code, mlp.up, x)
-    match mlp.activation:
-        case ActivationKind.FUSED:
-            hidden = tape.unary(hidden, saves_input=True)
-        case ActivationKind.SQUARED_RELU:
-            hidden = tape.unary(tape.unary(hidden, saves_output=True), saves_input=True)
-        case ActivationKind.TANH_GELU_PYTHON:
-            # 0.5 * x * (1 + tanh(c * (x + 0.044715 * x³)))
-            cube = tape.unary(hidden, saves_input=True)
-            inner = tape.scale(tape.add(hidden, tape.scale(cube)))
-            hidden = tape.multiply(tape.scale(hidden), tape.unary(inner, saves_output=True))
-    return project(code, mlp.down, hidden)
+    if tape.autocast is not None:
+        x = tape.cast(x, FLOAT32)
+    return tape.unary(x, saves_input=True, backward_temporary=x.size.times(2))
+
+
+def _squared_relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    """``ReLUSquaredActivation``."""
+    return _power(code, code.tape.unary(x, saves_output=True))
+
+
+def _tanh_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    """``NewGELUActivation``: 0.5 * x * (1 + tanh(c * (x + 0.044715 * x³)))."""
+    tape = code.tape
+    half = tape.scale(x)
+    inner = tape.scale(tape.add(x, tape.scale(_power(code, x))))
+    one_more = tape.scale(tape.unary(inner, saves_output=True))
+    return tape.multiply(half, one_more)
+
+
+def _xielu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    """``XIELUActivation._xielu_python``: two branches and a choice between them."""
+    tape, policy = code.tape, code.policy
+    positive, negative = (
+        tape.unary(tape.parameter(elements_of(1), policy.plain_width, trainable=policy.trains_base)) for _ in range(2)
+    )
+    condition = tape.fresh(x.elements, 1)
+    above = tape.add(tape.multiply(tape.multiply(x, positive), x), tape.scale(x))
+    smaller = tape.unary(x, saves_input=True)
+    if tape.autocast is not None:
+        smaller = tape.cast(smaller, FLOAT32)
+    exponential = tape.unary(smaller, saves_output=True)
+    below = tape.add(tape.multiply(tape.add(exponential, x), negative), tape.scale(x))
+    width = max(above.width, below.width)
+    rules = [GradientRule.NEW if part.width == width else GradientRule.CONVERTED for part in (above, below)]
+    return tape.record((above, below), x.elements, width, saves=(condition,), rules=rules)
+
+
+def _bloom_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+    """``GeLUFunction``: keeps its input and works the derivative out in Python."""
+    return code.tape.unary(x, saves_input=True, backward_temporary=x.size.times(4))
+
+
+ACTIVATIONS: Mapping[ActivationKind, Callable[[Code, PlainMlp, Tensor], Tensor]] = {
+    ActivationKind.FUSED: _one_kernel,
+    ActivationKind.RELU: _relu,
+    ActivationKind.SQUARED_RELU: _squared_relu,
+    ActivationKind.TANH_GELU_PYTHON: _tanh_gelu,
+    ActivationKind.XIELU: _xielu,
+    ActivationKind.BLOOM_GELU: _bloom_gelu,
+}
