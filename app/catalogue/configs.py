@@ -27,6 +27,7 @@ class StoredConfigs:
         self._database = database
         self._limit = limit
         self._recent: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._unwritten: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: str) -> Mapping[str, Any] | None:
@@ -45,12 +46,20 @@ class StoredConfigs:
         return content
 
     def put(self, key: str, config: Mapping[str, Any]) -> None:
-        """Keep a configuration, or mark it used again; where the database is away, in this process only."""
-        try:
-            self._write(key, config)
-        except SQLAlchemyError:
-            logger.warning("a configuration is kept in memory only", exc_info=True)
+        """Keep a configuration, or mark it used again; where the database is away, in this process until it is back."""
         self._remember(key, config)
+        with self._lock:
+            self._unwritten[key] = config
+            while len(self._unwritten) > _IN_MEMORY:
+                self._unwritten.popitem(last=False)
+            waiting = dict(self._unwritten)
+        try:
+            for name, content in waiting.items():
+                self._write(name, content)
+                with self._lock:
+                    self._unwritten.pop(name, None)
+        except SQLAlchemyError:
+            logger.warning("configurations are kept in memory only", extra={"waiting": len(waiting)}, exc_info=True)
 
     def _read(self, key: str) -> dict[str, Any] | None:
         with self._database.reading() as session:

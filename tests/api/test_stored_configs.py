@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.catalogue.configs import StoredConfigs
 from app.catalogue.database import Database
+from app.catalogue.migrate import migrate
 
 
 def test_a_kept_configuration_is_found_by_another_replica(database: Database) -> None:
@@ -25,3 +26,15 @@ def test_a_lost_database_does_not_lose_what_was_put(tmp_path: Path) -> None:
     store.put("a" * 32, {"hidden_size": 8})
     assert store.get("a" * 32) == {"hidden_size": 8}
     assert store.get("b" * 32) is None
+
+
+def test_what_was_put_while_the_database_was_away_is_written_once_it_is_back(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    store = StoredConfigs(database, limit=3)
+    store.put("a" * 32, {"number": 1})
+    assert StoredConfigs(database, limit=3).get("a" * 32) is None
+    migrate(database)
+    store.put("b" * 32, {"number": 2})
+    assert StoredConfigs(database, limit=3).get("a" * 32) == {"number": 1}
+    assert StoredConfigs(database, limit=3).get("b" * 32) == {"number": 2}
+    database.close()
