@@ -41,6 +41,7 @@ from app.web.formatting import Formatter
 from app.web.links import RunFields, page_link
 from app.web.memory_view import formulas, parts_table, peak_parts, phase_chart
 from app.web.outcome import Outcome
+from app.web.paste import Pasted
 from app.web.samples import code_samples
 from app.web.shell import PageContext, page_meta
 from app.web.wording import METHOD_BLURBS, METHOD_RUNS, METHODS, PHASE_REASONS, SOURCES, TONES, VERDICTS
@@ -106,6 +107,8 @@ class CalculatorPage:
     result: ResultView | None
     permalink_path: str
     """The address that shows this result again; empty where there is none."""
+    pasted: Pasted
+    """A configuration that was pasted and could not be read, and the run that the next one goes into."""
 
 
 def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt: Formatter) -> MethodCard:
@@ -245,7 +248,13 @@ def field_choices(result: EstimateResult, fmt: Formatter) -> tuple[Choice, ...]:
 
 
 def calculator_page(
-    *, context: PageContext, state: FormState, choices: Choices, outcome: Outcome | None, oembed_url: str
+    *,
+    context: PageContext,
+    state: FormState,
+    choices: Choices,
+    outcome: Outcome | None,
+    oembed_url: str,
+    pasted: Pasted | None = None,
 ) -> CalculatorPage:
     """The whole page; without an outcome the form says what is wrong."""
     fmt = context.fmt
@@ -295,6 +304,7 @@ def calculator_page(
         folds=folds(state, choices, fmt),
         result=result_view(outcome, context) if outcome is not None else None,
         permalink_path=path,
+        pasted=pasted or Pasted(query=path),
     )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import AppState, state_of
@@ -20,6 +21,8 @@ from app.web.embed.discovery import discovery_url
 from app.web.embed.kept import KeptAnswer, KeptAnswers, Made
 from app.web.formatting import Formatter, MemoryUnit
 from app.web.language import formatter, unit_of
+from app.web.paste import PATH as PASTE_PATH
+from app.web.paste import read_form, store
 from app.web.shell import PageContext
 from app.web.static_files import READ
 from app.web.static_files import router as static_router
@@ -117,6 +120,32 @@ async def calculator(request: Request) -> Response:
         return render("calculator.html", page, context.fmt.translations).encode(), status
 
     return await cached(request, parts, context, make)
+
+
+@router.post(PASTE_PATH)
+async def paste_config(request: Request) -> Response:
+    """Keep a pasted configuration and show its run; one that cannot be read comes back with what is wrong."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    sent = read_form(await request.body())
+    pasted, model = await run_in_threadpool(store, sent, parts, context.fmt)
+    if model:
+        return RedirectResponse(f"/?{pasted.address(model)}", status_code=303)
+
+    def make() -> bytes:
+        snapshot, today = parts.snapshot(), parts.today()
+        found = answer(parse_qsl(sent.query), snapshot, today, parts.policy, context.preferences)
+        page = calculator_page(
+            context=context,
+            state=found.state,
+            choices=choices(snapshot, today),
+            outcome=found.outcome,
+            oembed_url="",
+            pasted=pasted,
+        )
+        return render("calculator.html", page, context.fmt.translations).encode()
+
+    return respond(await run_in_threadpool(make), 422)
 
 
 @lru_cache(maxsize=8)
