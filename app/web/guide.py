@@ -20,7 +20,7 @@ from app.web.links import page_link
 from app.web.outcome import Outcome
 from app.web.schema import faq_page
 from app.web.shell import PageContext, page_meta
-from app.web.wording import METHODS
+from app.web.wording import METHOD_RUNS, METHODS
 
 PATH: Final = "/guide"
 SMALL_CARD_BYTES: Final = 24 * GIB
@@ -181,7 +181,7 @@ def _decided(case: Case) -> tuple[str, str]:
     larger = [kind for kind in more[: more.index(decision)] if kind in case.results]
     for kind in larger:
         text += " " + _("{method} does not surely fit: it needs {needs}.").format(
-            method=_(METHODS[kind]), needs=case.needs(kind)
+            method=_(METHOD_RUNS[kind]), needs=case.needs(kind)
         )
     return title, text
 
@@ -217,9 +217,10 @@ def _rule_view(rule: Mapping[str, Any], case: Case) -> RuleView:
 Held = tuple[Tag | None, str]
 
 
-def _tag(case: Case, *, speaks_for: bool) -> Tag:
+def _tag(case: Case, kind: MethodKind, *, speaks_for: bool) -> Tag:
     _ = case.fmt.gettext
-    return Tag(tone="fits", text=_("Speaks for it")) if speaks_for else Tag(tone="no", text=_("Speaks against it"))
+    words = _("Speaks for {method}") if speaks_for else _("Speaks against {method}")
+    return Tag(tone="fits" if speaks_for else "no", text=words.format(method=_(METHODS[kind])))
 
 
 def _on_card(case: Case, kind: MethodKind) -> str:
@@ -227,7 +228,7 @@ def _on_card(case: Case, kind: MethodKind) -> str:
     found = case.on_card(kind)
     assert found is not None
     return _("{method} of {model} needs {needs}; the {card} gives {usable}.").format(
-        method=_(METHODS[kind]),
+        method=_(METHOD_RUNS[kind]),
         model=case.model,
         needs=case.needs(kind),
         card=short_card_name(found.name),
@@ -248,13 +249,13 @@ def _card(case: Case, kind: MethodKind) -> Held:
         if smallest
         else _("No single card here holds it; several have to share it.")
     )
-    return _tag(case, speaks_for=_fits(case, kind)), f"{_on_card(case, kind)} {more}"
+    return _tag(case, kind, speaks_for=_fits(case, kind)), f"{_on_card(case, kind)} {more}"
 
 
 def _card_from_24(case: Case, kind: MethodKind) -> Held:
     _ = case.fmt.gettext
     said = _("Your card is sold as {size}.").format(size=case.size)
-    return _tag(case, speaks_for=not case.card_is_small and _fits(case, kind)), f"{said} {_on_card(case, kind)}"
+    return _tag(case, kind, speaks_for=not case.card_is_small and _fits(case, kind)), f"{said} {_on_card(case, kind)}"
 
 
 def _card_below_24(case: Case, kind: MethodKind) -> Held:
@@ -269,7 +270,9 @@ def _card_below_24(case: Case, kind: MethodKind) -> Held:
         said += " " + _("The cheapest job by QLoRA costs {cost}, on the {card}.").format(
             cost=fmt.money(best.cost.amount, best.cost.currency), card=short_card_name(best.name)
         )
-    return _tag(case, speaks_for=speaks and _fits(case, kind)), f"{said} {_on_card(case, kind)}"
+    # Where the card has room for more, the rule's other ends, budget and quick iteration, are the visitor's to weigh.
+    tag = _tag(case, kind, speaks_for=_fits(case, kind)) if speaks or not _fits(case, kind) else None
+    return tag, f"{said} {_on_card(case, kind)}"
 
 
 def _saving(case: Case, kind: MethodKind) -> Held:
@@ -281,7 +284,7 @@ def _saving(case: Case, kind: MethodKind) -> Held:
     said = _("Here it takes {qlora} instead of LoRA’s {lora}.").format(
         qlora=case.needs(kind), lora=case.needs(MethodKind.LORA)
     )
-    return _tag(case, speaks_for=own < other), said
+    return _tag(case, kind, speaks_for=own < other), said
 
 
 def _time(case: Case, kind: MethodKind) -> Held:
@@ -296,7 +299,7 @@ def _time(case: Case, kind: MethodKind) -> Held:
     said = _("On your card QLoRA takes {qlora}, LoRA {lora}, at the same micro-batch.").format(
         qlora=took, lora=fmt.duration(lora.time.total_seconds)
     )
-    return _tag(case, speaks_for=own.time.total_seconds <= lora.time.total_seconds), said
+    return _tag(case, kind, speaks_for=own.time.total_seconds <= lora.time.total_seconds), said
 
 
 def _trained(case: Case, kind: MethodKind) -> Held:
