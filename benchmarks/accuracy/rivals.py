@@ -19,9 +19,9 @@ Estimator = Callable[[MeasuredRun], float | None]
 
 def fitcheck(run: MeasuredRun) -> float | None:
     """fitcheck-llm: its component sum for an A100 of 80 GB."""
-    from fitcheck.config_parser import ModelConfig
-    from fitcheck.estimator import TrainingConfig, estimate
-    from fitcheck.gpu_db import get_gpu
+    from fitcheck.config_parser import ModelConfig  # type: ignore[import-not-found, unused-ignore]
+    from fitcheck.estimator import TrainingConfig, estimate  # type: ignore[import-not-found, unused-ignore]
+    from fitcheck.gpu_db import get_gpu  # type: ignore[import-not-found, unused-ignore]
 
     config, request = _config(run), run.request
     lora = request["method"] != "full"
@@ -54,7 +54,7 @@ def fitcheck(run: MeasuredRun) -> float | None:
 
 def ftuneai(run: MeasuredRun) -> float | None:
     """ftuneai: its total, overhead included."""
-    from ftuneai.core import memory, models
+    from ftuneai.core import memory, models  # type: ignore[import-not-found, unused-ignore]
 
     config, request = _config(run), run.request
     spec = models.ModelSpec(
@@ -85,7 +85,7 @@ def ftuneai(run: MeasuredRun) -> float | None:
 
 def gpu_estimator(run: MeasuredRun) -> float | None:
     """gpu-estimator: full fine-tuning only; its total before it is shared among cards."""
-    from gpu_estimator.estimator import GPUEstimator
+    from gpu_estimator.estimator import GPUEstimator  # type: ignore[import-not-found, unused-ignore]
 
     if run.request["method"] != "full":
         return None
@@ -102,7 +102,7 @@ def gpu_estimator(run: MeasuredRun) -> float | None:
 
 def alloc(run: MeasuredRun) -> float | None:
     """alloc: full fine-tuning only; the total of its Ghost Scan."""
-    from alloc.ghost import ghost
+    from alloc.ghost import ghost  # type: ignore[import-not-found, unused-ignore]
 
     if run.request["method"] != "full":
         return None
