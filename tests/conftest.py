@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from datetime import date
@@ -58,11 +59,12 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of our own, started for this run."""
     if find_postgres() is None:
         missing("PostgreSQL", "apt-get install postgresql")
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+    # not below pytest's own folder, which another run of the tests closes to the server's user
+    with tempfile.TemporaryDirectory(prefix="vram-fit-postgres-") as folder, PostgresServer(Path(folder)) as server:
         yield server
 
 

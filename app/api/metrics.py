@@ -1,13 +1,13 @@
 """``/metrics``: for Prometheus, from the addresses that the settings name."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
-from app.catalogue.tables import utc_now
 from app.ops.addresses import caller, is_within, networks
 from app.ops.metrics import CONTENT_TYPE, Exposition, State
 from app.ops.rate_store import RateStore
@@ -23,7 +23,7 @@ def metrics_router(
 
     def state() -> State:
         current, seen = snapshot(), catalogue.state if catalogue else None
-        now = utc_now()
+        now = datetime.now(UTC)
         return State(
             snapshot_age_seconds=(now - seen.loaded_at).total_seconds() if seen else None,
             checked_seconds_ago=(now - seen.checked_at).total_seconds() if seen else None,

@@ -72,7 +72,7 @@ class LossKernel(StrEnum):
     SHIFTED = "shifted"
     """Transformers 4.46 to 4.48: the same copies, made in the loss function while the model holds 16-bit logits."""
     UPCAST_IN_PLACE = "upcast_in_place"
-    """``upcast`` with a Triton cross-entropy that writes the gradient over the logits (Unsloth's, fms-acceleration's)."""
+    """``upcast`` with a Triton cross-entropy that writes the gradient over the logits (Unsloth, fms-acceleration)."""
     SHIFTED_IN_PLACE = "shifted_in_place"
     """``shifted`` with that kernel."""
 

@@ -77,6 +77,12 @@ EAGER_ACTIVATION: Final[Mapping[ActivationKind, Traffic]] = {
     # Eight operations written out (transformers activations.py, NewGELUActivation).
     ActivationKind.TANH_GELU_PYTHON: Traffic(34, 60, 8),
     ActivationKind.SQUARED_RELU: Traffic(8, 12, 2),
+    ActivationKind.RELU: Traffic(4, 6, 1),
+    # Twelve operations written out; backward a product or mask for each and six sums of x's gradients, 4+2 each
+    # (transformers activations.py, XIELUActivation._xielu_python).
+    ActivationKind.XIELU: Traffic(58, 100, 12),
+    # Nine operations; backward computes the tanh again, 28, and twelve more (modeling_bloom.py, bloom_gelu_back).
+    ActivationKind.BLOOM_GELU: Traffic(42, 88, 9),
 }
 RESIDUAL: Final = Traffic(6, 6, 1)
 """Reads the stream and the branch, writes their sum; backward sums their gradients."""
