@@ -95,7 +95,7 @@ def accuracy_page(context: PageContext) -> AccuracyPage:
             Fact(
                 label=_("Measured in our range"),
                 value=figures["covered"],
-                detail=_("what PyTorch allocated, padding apart"),
+                detail=_("allocated memory, sequences without padding"),
             ),
             Fact(
                 label=_("Speed"),
