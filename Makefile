@@ -11,7 +11,7 @@ export HOST PORT DATABASE_URL
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --quiet --disable-pip-version-check
 
-.PHONY: run install install-dev test check format accuracy bench bench-catalogue lock clean help
+.PHONY: run install install-dev test check format accuracy bench bench-catalogue bench-replicas lock clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ bench: install-dev ## Measure the service and the core under load
 
 bench-catalogue: install-dev ## Measure imports of, and requests over, 100,000 offers
 	@$(BIN)/python -m benchmarks.catalogue
+
+bench-replicas: install-dev ## Prove two replicas behind nginx while each part is taken away (5 minutes)
+	@$(BIN)/python -m benchmarks.load.replicas --seconds 300 $(ARGS)
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --group build -o requirements.txt
