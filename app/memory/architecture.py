@@ -15,6 +15,7 @@ from app.memory.blocks.attention import (
     Attention,
     FusedLayout,
     Indexer,
+    KeyValueForm,
     LatentAttention,
     RotaryKind,
     SoftmaxAttention,
@@ -54,6 +55,7 @@ __all__ = [
     "FusedLayout",
     "GatedMlp",
     "Indexer",
+    "KeyValueForm",
     "LatentAttention",
     "Layer",
     "Mamba2",
@@ -107,6 +109,8 @@ class Architecture:
     """Parameters of the text decoder beside embedding, layers and head (Gemma 4's per-layer embeddings)."""
     extra_parameters: tuple[Parameter, ...] = ()
     """Parameters outside the text decoder (a vision tower), which are frozen."""
+    buffer_bytes: int = 0
+    """Tables and masks that live beside the weights."""
     holds_embedding: bool = True
     """False for a pipeline stage after the first."""
     holds_head: bool = True
@@ -126,6 +130,12 @@ class Architecture:
         for layer in self.layers:
             counts[layer] = counts.get(layer, 0) + 1
         return tuple(counts.items())
+
+    @property
+    def embedding_is_input(self) -> bool:
+        """The first layer's input is the embedding's output itself."""
+        changed = (self.embedding_multiplier, self.learned_positions, self.embedding_norm, self.embedding_dropout)
+        return not any(changed) and self.embedding_size in (None, self.hidden_size)
 
     @property
     def projection_in(self) -> Projection | None:

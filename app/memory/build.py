@@ -1,14 +1,17 @@
 """Put an architecture together from a configuration and its family's row."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from app.memory.architecture import (
     Architecture,
     BlockKind,
+    GatedMlp,
     Layer,
     Parameter,
+    PlainMlp,
     SoftmaxAttention,
 )
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
@@ -65,6 +68,15 @@ def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrap
     return merged
 
 
+def _last_parameter_left_alone(layer: Layer) -> Layer:
+    """bitsandbytes leaves out the module of the model's last parameter, which is normally the head or the final norm
+    (transformers 5.23 ``quantizers/base.py``, get_keys_to_not_convert)."""
+    if not isinstance(layer.mlp, GatedMlp | PlainMlp):
+        return layer
+    down = replace(layer.mlp.down, quantised=False)
+    return replace(layer, mlp=replace(layer.mlp, down=down))
+
+
 class _Builder:
     """One architecture in the making."""
 
@@ -107,6 +119,7 @@ class _Builder:
             rotary_embeddings=family.rotary_embeddings if rotary else 0,
             rotary_dim=rotary,
             text_extra_parameters=extra,
+            buffer_bytes=family.buffer_bytes(reader) if family.buffer_bytes else 0,
             extra_parameters=self._tower(wrapper),
             recognised=self.recognised,
             notes=self._notes(wrapper),
@@ -119,6 +132,8 @@ class _Builder:
             if plan not in by_plan:
                 by_plan[plan] = self._layer(plan)
             layers.append(by_plan[plan])
+        if self.reader.boolean("tie_word_embeddings") and not self.norm.elements:
+            layers[-1] = _last_parameter_left_alone(layers[-1])
         return tuple(layers)
 
     def _layer(self, plan: LayerPlan) -> Layer:

@@ -121,7 +121,13 @@ TRAITS: Mapping[Strategy, Traits] = {
 
 
 SPLIT_BY_TENSOR_PARALLEL = frozenset(
-    {ParameterKind.LINEAR, ParameterKind.EMBEDDING, ParameterKind.HEAD, ParameterKind.EXPERTS}
+    {
+        ParameterKind.LINEAR,
+        ParameterKind.UNQUANTISED,
+        ParameterKind.EMBEDDING,
+        ParameterKind.HEAD,
+        ParameterKind.EXPERTS,
+    }
 )
 """Megatron-LM, arXiv 1909.08053, section 3: rows or columns of every large matrix."""
 

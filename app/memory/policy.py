@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from app.memory.architecture import Adaptable, SoftmaxAttention
+from app.memory.architecture import Adaptable, Attention, KeyValueForm, SoftmaxAttention
 from app.memory.inputs import (
     AdapterDtype,
     AttentionImplementation,
@@ -83,10 +83,15 @@ class Policy:
         PyTorch ``sdp_utils.cpp`` (flash takes no mask, 16 bits, heads up to 256 wide; the efficient kernel
         takes no grouped heads, flash no values of another width).
         """
+        if self.attention is AttentionImplementation.FLASH_ATTENTION_2 and attention.sdpa:
+            return AttentionPath.FLASH
         if self.attention is AttentionImplementation.EAGER or not attention.sdpa:
             return AttentionPath.EAGER
-        if self.attention is AttentionImplementation.FLASH_ATTENTION_2:
-            return AttentionPath.FLASH
+        return self._sdpa_path(attention, sequence_length)
+
+    def _sdpa_path(self, attention: SoftmaxAttention, sequence_length: int) -> AttentionPath:
+        if isinstance(attention, Attention) and attention.key_value_form is KeyValueForm.BROADCAST:
+            return AttentionPath.MATH
         if attention.value_head_dim != attention.head_dim:
             return AttentionPath.EFFICIENT
         masked = self.padded or (attention.window is not None and attention.window <= sequence_length)

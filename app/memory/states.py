@@ -141,7 +141,7 @@ def _weights(architecture: Architecture, policy: Policy, layout: Layout) -> tupl
     """Weights and quantisation state. A frozen base is sharded like a trained one; its scales are not, since
     they are no parameters."""
     shards = layout.shards if layout.traits.shards_weights else 1
-    weights = quantised = 0
+    weights, quantised = architecture.buffer_bytes, 0
     for parameter in architecture.parameters:
         if policy.quantization is not None and parameter.kind is ParameterKind.LINEAR:
             local = replace(parameter, elements=layout.local_elements(parameter))

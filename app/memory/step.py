@@ -118,10 +118,24 @@ class _Step:
         and cos and sin for each rotary embedding."""
         architecture, policy = self.architecture, self.policy
         tables = 2 * architecture.rotary_embeddings * architecture.rotary_dim * policy.stream_width
-        size = per_token(8) + Size(position=8 + tables)
-        if architecture.embedding_multiplier and any(self.checkpointed) and not policy.trains_base:
+        return per_token(8) + Size(position=8 + tables) + self._embedding_kept()
+
+    def _embedding_kept(self) -> Size:
+        """What stands between the token's embedding and the first layer, and waits for backward."""
+        architecture, policy = self.architecture, self.policy
+        width = architecture.embedding_size or architecture.hidden_size
+        stream = per_token(policy.stream_width * width)
+        under_checkpointing = any(self.checkpointed)
+        size = ZERO
+        if not architecture.embedding_is_input and under_checkpointing and not policy.trains_base:
             # checkpointing makes the embedding's output a leaf that requires a gradient, which its graph node holds
-            size = size + per_token(policy.stream_width * architecture.hidden_size)
+            size = size + stream
+        if not (policy.trains_base or under_checkpointing):
+            return size
+        if architecture.embedding_norm is not None and policy.trains_base:
+            size = size + stream
+        if architecture.embedding_dropout:
+            size = size + per_token(architecture.hidden_size)
         return size
 
     def _masks(self, masked_length: int) -> Size:

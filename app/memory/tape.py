@@ -287,9 +287,7 @@ class Tape:
             Tensor(elements, tensor.width, tensor.storage, requires_grad=tensor.requires_grad) for elements in parts
         ]
         gradients = ((tensor, GradientRule.NEW),) if tensor.requires_grad else ()
-        self.operations.append(
-            Operation((tensor,), outputs[0], gradients=gradients, more_outputs=tuple(outputs[1:]))
-        )
+        self.operations.append(Operation((tensor,), outputs[0], gradients=gradients, more_outputs=tuple(outputs[1:])))
         return tuple(outputs)
 
     def concatenate(self, left: Tensor, right: Tensor, elements: Callable[[int], Size]) -> Tensor:

@@ -23,10 +23,21 @@ class RotaryKind(StrEnum):
 class FusedLayout(StrEnum):
     """How queries, keys and values lie in one projection's output."""
 
-    ROWS = "rows"
-    """Three runs of features: slices are views (GPT-2, Phi-3, MPT)."""
-    HEADS = "heads"
-    """Each head's three parts together (GPT-NeoX, BLOOM, Falcon)."""
+    SLICES = "slices"
+    """Three slices: backward pads each gradient (Phi-3, BLOOM, Falcon)."""
+    SPLIT = "split"
+    """A ``split`` or ``chunk``: backward joins the gradients (GPT-2, MPT, GPT-NeoX)."""
+
+
+class KeyValueForm(StrEnum):
+    """How fewer key and value heads meet more query heads."""
+
+    GROUPED = "grouped"
+    """The kernel's grouped-query mode, or ``repeat_kv``."""
+    REPEATED = "repeated"
+    """Written out before positions are applied (Falcon 40B)."""
+    BROADCAST = "broadcast"
+    """One head meets all by broadcasting, which only PyTorch's math kernel does (Falcon 7B)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +56,8 @@ class Attention:
     key: Projection | None = None
     value: Projection | None = None
     fused: Projection | None = None
-    fused_layout: FusedLayout = FusedLayout.ROWS
+    fused_layout: FusedLayout = FusedLayout.SLICES
+    key_value_form: KeyValueForm = KeyValueForm.GROUPED
     query_norm: Norm | None = None
     key_norm: Norm | None = None
     value_norm: Norm | None = None
@@ -151,6 +163,7 @@ class LatentAttention:
     query_up: Projection | None = None
     indexer: Indexer | None = None
     rotary_kind: RotaryKind = RotaryKind.INTERLEAVED
+    rotary_concatenates: bool = False
     window: int | None = None
     sdpa: bool = True
     alibi: bool = False

@@ -13,6 +13,8 @@ class ParameterKind(StrEnum):
 
     LINEAR = "linear"
     """The weight of an ``nn.Linear``: what bitsandbytes quantises and PEFT's ``all-linear`` adapts."""
+    UNQUANTISED = "unquantised"
+    """A linear layer that bitsandbytes leaves alone: of a class of its own (Falcon), or the model's last parameter."""
     BIAS = "bias"
     NORM = "norm"
     EMBEDDING = "embedding"
@@ -90,6 +92,8 @@ class Projection:
     bias: bool = False
     in_attention: bool = False
     """It stands directly in an attention module, so that ``attention`` means it."""
+    quantised: bool = True
+    """bitsandbytes replaces it: its class is ``nn.Linear`` or ``Conv1D`` itself."""
     adapted_as: tuple[str, ...] | None = None
     """The names which, all chosen, make PEFT adapt this; () is never, None its own name."""
 
@@ -114,7 +118,8 @@ class Projection:
         return WHOLE
 
     def parameters(self) -> Iterator[Parameter]:
-        yield Parameter(ParameterKind.LINEAR, self.elements, rows=self.out_features)
+        kind = ParameterKind.LINEAR if self.quantised else ParameterKind.UNQUANTISED
+        yield Parameter(kind, self.elements, rows=self.out_features)
         if self.bias:
             yield Parameter(ParameterKind.BIAS, self.out_features)
 

@@ -7,6 +7,7 @@ from app.memory.architecture import (
     Attention,
     FusedLayout,
     Indexer,
+    KeyValueForm,
     LatentAttention,
     Norm,
     NormKind,
@@ -38,6 +39,17 @@ def falcon_key_value_heads(reader: ConfigReader, num_heads: int) -> int:
     return one_if_multi_query(reader, num_heads)
 
 
+def grouped(reader: ConfigReader) -> KeyValueForm:
+    """What most code does."""
+    return KeyValueForm.GROUPED
+
+
+def falcon_key_value_form(reader: ConfigReader) -> KeyValueForm:
+    """Falcon's two architectures differ."""
+    new = reader.boolean("new_decoder_architecture")
+    return KeyValueForm.REPEATED if new else KeyValueForm.BROADCAST
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionStyle:
     """Softmax attention; see :class:`~app.memory.blocks.attention.Attention` for what the flags do."""
@@ -58,7 +70,7 @@ class AttentionStyle:
     names: tuple[str, str, str] = ("q_proj", "k_proj", "v_proj")
     output_name: str = "o_proj"
     fused: str | None = None
-    fused_layout: FusedLayout = FusedLayout.ROWS
+    fused_layout: FusedLayout = FusedLayout.SLICES
     rotary: bool = True
     rotary_kind: RotaryKind = RotaryKind.HALVES
     rotary_fraction: float = 1.0
@@ -67,6 +79,8 @@ class AttentionStyle:
     """The library's default; None is hidden size ÷ heads."""
     head_dim_key: str = "head_dim"
     key_value_heads: Callable[[ConfigReader, int], int] = own_key_value_heads
+    key_value_form: Callable[[ConfigReader], KeyValueForm] = grouped
+    quantised: bool = True
     key_value_heads_key: str | None = None
     """A key that, if present, says it for this kind of layer."""
     values_are_keys: Flag = False
@@ -93,7 +107,7 @@ class AttentionStyle:
         rotary = self.rotary and plan.rotary and not alibi
 
         def projection(name: str, out_features: int) -> Projection:
-            return Projection(name, hidden_size, out_features, bias, in_attention=True)
+            return Projection(name, hidden_size, out_features, bias, in_attention=True, quantised=self.quantised)
 
         output = Projection(
             self.output_name,
@@ -101,6 +115,7 @@ class AttentionStyle:
             hidden_size,
             is_set(self.output_bias, reader),
             in_attention=True,
+            quantised=self.quantised,
         )
         separate = self.fused is None
         own = separate and not plan.shares_key_values
@@ -116,6 +131,7 @@ class AttentionStyle:
             value=projection(self.names[2], key_value) if own and not shares else None,
             fused=fused,
             fused_layout=self.fused_layout,
+            key_value_form=self.key_value_form(reader),
             output=output,
             query_norm=self._norm(family, head_dim, query) if has_norms else None,
             key_norm=self._norm(family, head_dim, key_value) if has_norms and not plan.shares_key_values else None,

@@ -11,6 +11,7 @@ from app.memory.families.attention import (
     EACH_HEAD,
     PER_HEAD,
     AttentionStyle,
+    falcon_key_value_form,
     falcon_key_value_heads,
     one_if_multi_query,
 )
@@ -43,13 +44,36 @@ def _opt_block(reader: ConfigReader) -> BlockKind:
 
 PYTHON_GELU = {"hidden_act": "gelu_new"}
 
+
+def _gpt_neo_buffers(reader: ConfigReader) -> int:
+    """A causal mask of one byte a pair of positions in each layer."""
+    return reader.integer("num_hidden_layers") * reader.integer("max_position_embeddings") ** 2
+
+
+def _starcoder_buffers(reader: ConfigReader) -> int:
+    """One such mask for all layers."""
+    return reader.integer("max_position_embeddings") ** 2
+
+
+def _sinusoidal_buffers(reader: ConfigReader) -> int:
+    """Each layer's own float32 table of positions."""
+    positions, width = reader.integer("max_position_embeddings", 2048), reader.integer("rotary_dim")
+    return 4 * positions * width * reader.integer("num_hidden_layers")
+
+
 CLASSIC: Mapping[str, Family] = {
     "gpt2": Family(
         norm=NormKind.LAYER,
         norm_bias=True,
         mixers={
             "full_attention": AttentionStyle(
-                bias=True, output_bias=True, fused="c_attn", output_name="c_proj", rotary=False, dropout="resid_pdrop"
+                bias=True,
+                output_bias=True,
+                fused_layout=FusedLayout.SPLIT,
+                fused="c_attn",
+                output_name="c_proj",
+                rotary=False,
+                dropout="resid_pdrop",
             )
         },
         mlps={"dense": PlainStyle(width=four_times_hidden, bias=True, names=("c_fc", "c_proj"), dropout="resid_pdrop")},
@@ -64,12 +88,14 @@ CLASSIC: Mapping[str, Family] = {
         },
     ),
     "gpt_bigcode": Family(
+        buffer_bytes=_starcoder_buffers,
         norm=NormKind.LAYER,
         norm_bias=True,
         mixers={
             "full_attention": AttentionStyle(
                 bias=True,
                 output_bias=True,
+                fused_layout=FusedLayout.SPLIT,
                 fused="c_attn",
                 output_name="c_proj",
                 rotary=False,
@@ -88,6 +114,7 @@ CLASSIC: Mapping[str, Family] = {
         },
     ),
     "gpt_neo": Family(
+        buffer_bytes=_gpt_neo_buffers,
         norm=NormKind.LAYER,
         norm_bias=True,
         mixers={
@@ -101,6 +128,7 @@ CLASSIC: Mapping[str, Family] = {
         defaults={**PYTHON_GELU, "tie_word_embeddings": True, "max_position_embeddings": 2048},
     ),
     "gptj": Family(
+        buffer_bytes=_sinusoidal_buffers,
         norm=NormKind.LAYER,
         norm_bias=True,
         block=BlockKind.PARALLEL,
@@ -114,11 +142,13 @@ CLASSIC: Mapping[str, Family] = {
         defaults={**PYTHON_GELU, "rotary_dim": 64},
     ),
     "codegen": Family(
+        buffer_bytes=_sinusoidal_buffers,
         norm=NormKind.LAYER,
         norm_bias=True,
         block=BlockKind.PARALLEL,
         mixers={
             "full_attention": AttentionStyle(
+                fused_layout=FusedLayout.SPLIT,
                 fused="qkv_proj",
                 output_name="out_proj",
                 rotary_kind=RotaryKind.INTERLEAVED,
@@ -140,7 +170,7 @@ CLASSIC: Mapping[str, Family] = {
                 bias="attention_bias",
                 output_bias="attention_bias",
                 fused="query_key_value",
-                fused_layout=FusedLayout.HEADS,
+                fused_layout=FusedLayout.SPLIT,
                 output_name="dense",
                 rotary_fraction=0.25,
             )
@@ -178,7 +208,6 @@ CLASSIC: Mapping[str, Family] = {
                 bias=True,
                 output_bias=True,
                 fused="query_key_value",
-                fused_layout=FusedLayout.HEADS,
                 output_name="dense",
                 rotary=False,
                 alibi=True,
@@ -206,19 +235,31 @@ CLASSIC: Mapping[str, Family] = {
                 bias="bias",
                 output_bias="bias",
                 fused="query_key_value",
-                fused_layout=FusedLayout.HEADS,
                 output_name="dense",
                 alibi="alibi",
+                key_value_form=falcon_key_value_form,
+                quantised=False,
                 key_value_heads=falcon_key_value_heads,
             )
         },
-        mlps={"dense": PlainStyle(width=four_times_hidden, bias="bias", names=("dense_h_to_4h", "dense_4h_to_h"))},
+        mlps={
+            "dense": PlainStyle(
+                width=four_times_hidden, bias="bias", quantised=False, names=("dense_h_to_4h", "dense_4h_to_h")
+            )
+        },
         defaults={"tie_word_embeddings": True},
     ),
     "mpt": Family(
         norm=NormKind.LAYER,
         mixers={
-            "full_attention": AttentionStyle(fused="Wqkv", output_name="out_proj", rotary=False, alibi=True, sdpa=False)
+            "full_attention": AttentionStyle(
+                fused_layout=FusedLayout.SPLIT,
+                fused="Wqkv",
+                output_name="out_proj",
+                rotary=False,
+                alibi=True,
+                sdpa=False,
+            )
         },
         mlps={"dense": PlainStyle(width=expansion)},
         defaults={"tie_word_embeddings": True},

@@ -93,6 +93,8 @@ class Family:
     """Parameters of each layer beside its parts."""
     outer_extra: Callable[[ConfigReader], tuple[Parameter, ...]] | None = None
     """Text parameters beside embedding, layers and head."""
+    buffer_bytes: Callable[[ConfigReader], int] | None = None
+    """Tables and masks that live beside the weights."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What the library's configuration class assumes for keys that published configurations leave out."""
     note: str | None = None

@@ -1,7 +1,7 @@
 """How feed-forward parts are read from a configuration."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.memory.architecture import (
     ActivationKind,
@@ -100,6 +100,7 @@ class PlainStyle:
     width: Width = "intermediate_size"
     bias: Flag = False
     names: tuple[str, str] = ("up_proj", "down_proj")
+    quantised: bool = True
     activation: ActivationKind | None = None
     """None: by the configuration's ``hidden_act``."""
     dropout: str | None = None
@@ -110,8 +111,8 @@ class PlainStyle:
         activation = self.activation or ACTIVATIONS.get(reader.text("hidden_act", "gelu"), ActivationKind.FUSED)
         return PlainMlp(
             intermediate_size=width,
-            up=_linear(family, self.names[0], hidden_size, width, bias),
-            down=_linear(family, self.names[1], width, hidden_size, bias),
+            up=replace(_linear(family, self.names[0], hidden_size, width, bias), quantised=self.quantised),
+            down=replace(_linear(family, self.names[1], width, hidden_size, bias), quantised=self.quantised),
             activation=activation,
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
         )

@@ -1,6 +1,8 @@
 """Softmax attention, line by line: transformers 5.23 ``models/llama/modeling_llama.py`` and its relatives."""
 
-from app.memory.architecture import Attention
+from dataclasses import replace
+
+from app.memory.architecture import Attention, FusedLayout, KeyValueForm
 from app.memory.policy import AttentionPath
 from app.memory.tape import Tensor
 from app.memory.transcription.elements import Code, tokens
@@ -24,7 +26,10 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         key = apply_norm(code, attention.key_norm, key, attention.key_value_width)
     if attention.rotary_dim:
         query = rotate(code, attention, query, attention.num_heads)
-        key = rotate(code, attention, key, attention.num_key_value_heads)
+        repeated = attention.key_value_form is KeyValueForm.REPEATED
+        key = rotate(code, attention, key, attention.num_heads if repeated else attention.num_key_value_heads)
+    if attention.key_value_form is KeyValueForm.REPEATED:
+        attention = replace(attention, num_key_value_heads=attention.num_heads)
     mixed = KERNELS[code.path](code, attention, query, key, value)
     if attention.rotary_concatenates and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
@@ -37,13 +42,26 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
 
 def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if attention.fused is not None:
-        fused = project(code, attention.fused, x)
-        return (
-            code.tape.narrow(fused, tokens(attention.query_width)),
-            code.tape.narrow(fused, tokens(attention.key_value_width)),
-            code.tape.narrow(fused, tokens(attention.key_value_width)),
-        )
+        return _from_fused(code, attention, project(code, attention.fused, x))
     assert attention.query is not None
     assert attention.key is not None
-    assert attention.value is not None
-    return project(code, attention.query, x), project(code, attention.key, x), project(code, attention.value, x)
+    query, key = project(code, attention.query, x), project(code, attention.key, x)
+    # where there is no value projection the keys are the values (Gemma 4's attention_k_eq_v)
+    return query, key, key if attention.value is None else project(code, attention.value, x)
+
+
+def _from_fused(code: Code, attention: Attention, fused: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    tape = code.tape
+    wide, narrow = tokens(attention.query_width), tokens(attention.key_value_width)
+    if attention.fused_layout is FusedLayout.SPLIT:
+        query, key, value = tape.split(fused, wide, narrow, narrow)
+        return query, key, value
+    query, key, value = tape.narrow(fused, wide), tape.narrow(fused, narrow), tape.narrow(fused, narrow)
+    if attention.key_value_form is KeyValueForm.GROUPED:
+        return query, key, value
+    # indexed with a list, which copies; then written out for each query head
+    key, value = tape.copy(key), tape.copy(value)
+    if attention.key_value_form is KeyValueForm.REPEATED:
+        query = tape.copy(query)
+        key, value = (tape.record((part,), wide, part.width) for part in (key, value))
+    return query, key, value

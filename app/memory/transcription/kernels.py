@@ -10,7 +10,7 @@ from app.memory.architecture import SoftmaxAttention
 from app.memory.policy import AttentionPath
 from app.memory.size import ZERO, Size, per_token, scores
 from app.memory.tape import FLOAT32, HALF, Tensor
-from app.memory.transcription.elements import INDEX, Code, elements_of, pairs, tokens
+from app.memory.transcription.elements import INDEX, Code, Elements, elements_of, pairs, tokens
 
 
 def _to_kernel(code: Code, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -65,15 +65,26 @@ def _efficient(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tens
 
 
 def _math(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """``_scaled_dot_product_attention_math``: every product is an operation of its own."""
+    """``_scaled_dot_product_attention_math``: every product is an operation of its own, in float32.
+
+    16-bit inputs are upcast (``sdp_utils.cpp``, allowFP16BF16ReductionMathSDP); autocast ends at the function's door.
+    """
     tape = code.tape
+    query, key, value = _to_kernel(code, query, key, value)
+    width = query.width
+    query, key, value = (tape.cast(part, FLOAT32) for part in (query, key, value))
     query = tape.scale(query)
     key = _repeat(code, attention, key)
     value = _own(code, _repeat(code, attention, value))
     key = tape.scale(key)
-    weights = tape.matmul(query, key, pairs(attention.num_heads))
+    weights = _product(code, query, key, pairs(attention.num_heads))
     weights = tape.unary(weights, saves_output=True)
-    return tape.copy(tape.matmul(weights, value, tokens(attention.value_width)))
+    return tape.copy(tape.cast(_product(code, weights, value, tokens(attention.value_width)), width))
+
+
+def _product(code: Code, left: Tensor, right: Tensor, elements: Elements) -> Tensor:
+    saves = [item for item, other in ((left, right), (right, left)) if other.requires_grad]
+    return code.tape.record((left, right), elements, FLOAT32, saves=saves)
 
 
 def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def decoder_layer(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tens
 
 def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
     norms = iter(layer.norms)
-    before = layer.block is not BlockKind.POST_NORM
-    after = layer.block is not BlockKind.PRE_NORM
+    before = layer.block in (BlockKind.PRE_NORM, BlockKind.SANDWICH)
+    after = layer.block in (BlockKind.POST_NORM, BlockKind.SANDWICH)
     for part in (layer.mixer, layer.mlp):
         if part is None:
             continue
@@ -68,6 +68,8 @@ def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor
         if layer.residual_multiplier:
             branch = code.tape.scale(branch)
         x = code.tape.add(x, branch)
+        if layer.block is BlockKind.AFTER_SUM:
+            x = apply_norm(code, next(norms), x, hidden_size)
     return x
 
 

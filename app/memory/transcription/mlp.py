@@ -88,7 +88,10 @@ def _xielu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
 
 def _bloom_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     """``GeLUFunction``: keeps its input and works the derivative out in Python."""
-    return code.tape.unary(x, saves_input=True, backward_temporary=x.size.times(4))
+    tape, size = code.tape, x.size
+    return tape.record(
+        (x,), x.elements, x.width, saves=(x,), forward_temporary=size.times(3), backward_temporary=size.times(4)
+    )
 
 
 ACTIVATIONS: Mapping[ActivationKind, Callable[[Code, PlainMlp, Tensor], Tensor]] = {

@@ -26,7 +26,7 @@ def project(code: Code, projection: Projection, x: Tensor) -> Tensor:
 def _base(code: Code, projection: Projection, x: Tensor) -> Tensor:
     policy, tape = code.policy, code.tape
     out = tokens(projection.out_features)
-    if policy.quantization is None:
+    if policy.quantization is None or not projection.quantised:
         weight = tape.parameter(elements_of(projection.elements), policy.base_width, trainable=policy.trains_base)
         result = tape.linear(x, weight, out)
         if projection.bias and policy.trains_base:
