@@ -32,7 +32,8 @@ def scaled_dot_product_attention(
     if heads_match and not enable_gqa and _efficient_accepts(query, key, value):
         return _efficient(query, key, value, attn_mask, dropout_p, is_causal, scale)
     operator = torch.ops.aten._scaled_dot_product_attention_math
-    return operator(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)[0]
+    with torch.autocast("cuda", enabled=False):  # autocast ends where the attention operator begins
+        return operator(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)[0]
 
 
 def install() -> None:
