@@ -59,6 +59,12 @@ EAGER_NORM: Final[Mapping[NormKind, Traffic]] = {
     # One kernel: 2+2; backward reads gradient and input, writes a gradient (torch.nn.LayerNorm, torch.nn.RMSNorm).
     NormKind.LAYER: Traffic(4, 6, 1),
     NormKind.RMS_FUSED: Traffic(4, 6, 1),
+    # RMS without a weight: upcast, square, mean, scale, downcast (modeling_llama4.py, Llama4TextL2Norm.forward).
+    NormKind.L2: Traffic(32, 52, 5),
+    # The fused kernel, after a one is added to its weight (modeling_nemotron.py, NemotronLayerNorm1P.forward).
+    NormKind.LAYER_ONE_PLUS: Traffic(4, 6, 2),
+    # Upcast 2+4, the fused kernel at 4+4, downcast 4+2 (modeling_olmo.py, OlmoLayerNorm.forward).
+    NormKind.LAYER_FLOAT32: Traffic(20, 24, 3),
 }
 FUSED_NORM: Final = Traffic(4, 6, 1)
 
