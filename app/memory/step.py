@@ -185,6 +185,9 @@ class _Step:
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
         _add(before_last, Category.ACTIVATION, self.streams[-2])
+        if count > 1 and not (self.checkpointed[0] or self.profiles[0].keeps_input):
+            # the model's forward holds the embedding's output to its end
+            _add(before_last, Category.TEMPORARY, self.streams[0])
         _add(before_last, Category.WEIGHT_COPY, casts + constant(self.spread.gathered))
         if not any(self.checkpointed):
             _add(before_last, Category.ACTIVATION, self.masks)

@@ -97,14 +97,24 @@ def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
         query, key = tape.cast(query, FLOAT32), tape.cast(key, FLOAT32)
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
     key, value = _repeat(code, attention, key), _repeat(code, attention, value)
-    weights = tape.scale(tape.matmul(query, key, pairs(attention.num_heads)))
+    weights = tape.matmul(query, key, pairs(attention.num_heads))
+    if not attention.alibi:
+        weights = tape.scale(weights)
+    held = [query, key, value]
     if attention.scores_softcap:
         weights = tape.scale(tape.unary(tape.scale(weights), saves_output=True))
+    if attention.alibi:
+        held.append(weights)
     weights = tape.add(weights, tape.fresh(scores, weights.width))
+    if attention.alibi:
+        # a product with the bias added, and its masked sum, under names of their own
+        held.append(weights)
     # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
     weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)
     weights = tape.cast(weights, entry_width)
-    return tape.copy(tape.matmul(weights, value, tokens(attention.value_width)))
+    mixed = tape.matmul(weights, value, tokens(attention.value_width))
+    tape.until_here(*held)
+    return tape.copy(mixed)
 
 
 def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -47,7 +47,9 @@ def _base(code: Code, projection: Projection, x: Tensor) -> Tensor:
         backward_temporary=copy,
         temporary_category=Category.WEIGHT_COPY,
     )
-    return tape.cast(result, x.width)
+    result = tape.cast(result, x.width)
+    tape.until_here(x)
+    return result
 
 
 def _int8(code: Code, projection: Projection, x: Tensor) -> Tensor:
