@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
-from app.memory.architecture import Architecture, Layer, SoftmaxAttention
+from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAttention
 from app.memory.head import LossPolicy, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
 from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
-from app.memory.size import ZERO, Size, constant, per_token
+from app.memory.size import ZERO, Size, constant, per_token, scores
 from app.memory.tape import Category, Tape
 from app.memory.transcription import Code, decoder_layer
 from app.memory.transcription.elements import tokens
@@ -188,6 +188,9 @@ class _Step:
         if count > 1 and not (self.checkpointed[0] or self.profiles[0].keeps_input):
             # the model's forward holds the embedding's output to its end
             _add(before_last, Category.TEMPORARY, self.streams[0])
+        mixer = self.architecture.layers[-1].mixer
+        if count > 1 and isinstance(mixer, Attention) and mixer.hands_weights_on:
+            _add(before_last, Category.TEMPORARY, scores(mixer.num_heads * self.policy.attention_width))
         _add(before_last, Category.WEIGHT_COPY, casts + constant(self.spread.gathered))
         if not any(self.checkpointed):
             _add(before_last, Category.ACTIVATION, self.masks)

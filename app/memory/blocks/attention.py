@@ -69,6 +69,8 @@ class Attention:
     """A token sees this many tokens back; None is all."""
     alibi: bool = False
     """Scores get a bias that grows with distance."""
+    alibi_in_product: bool = False
+    """That bias enters in one ``baddbmm`` with the scores (BLOOM)."""
     scores_softcap: bool = False
     sinks: bool = False
     output_gate: bool = False
@@ -83,6 +85,11 @@ class Attention:
     """The output projection's result is dropped out by default."""
     gates: int = 0
     """Learned scalars beside the block (Mllama's cross-attention)."""
+
+    @property
+    def hands_weights_on(self) -> bool:
+        """The layer returns its attention weights, which the model's loop holds until the next layer returns."""
+        return self.alibi_in_product or self.float32_scores
 
     @property
     def rotary_concatenates(self) -> bool:
@@ -167,6 +174,7 @@ class LatentAttention:
     window: int | None = None
     sdpa: bool = True
     alibi: bool = False
+    alibi_in_product: bool = False
     sinks: bool = False
     scores_softcap: bool = False
     float32_scores: bool = False

@@ -85,6 +85,7 @@ class AttentionStyle:
     """A key that, if present, says it for this kind of layer."""
     values_are_keys: Flag = False
     alibi: Flag = False
+    alibi_in_product: bool = False
     sinks: bool = False
     output_gate: bool = False
     float32_scores: bool = False
@@ -141,6 +142,7 @@ class AttentionStyle:
             rotary_kind=self.rotary_kind,
             window=plan.window,
             alibi=alibi,
+            alibi_in_product=self.alibi_in_product,
             scores_softcap=reader.has("attn_logit_softcapping"),
             sinks=self.sinks,
             output_gate=self.output_gate,

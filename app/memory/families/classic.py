@@ -211,6 +211,7 @@ CLASSIC: Mapping[str, Family] = {
                 output_name="dense",
                 rotary=False,
                 alibi=True,
+                alibi_in_product=True,
                 sdpa=False,
             )
         },

@@ -8,7 +8,7 @@ from app.memory.architecture import ExpertGate, ExpertWeights, RouterKind, Spars
 from app.memory.size import per_token
 from app.memory.tape import Category, GradientRule, Tensor
 from app.memory.transcription.elements import INDEX, Code, elements_of, ranked, tokens
-from app.memory.transcription.mlp import feed_forward
+from app.memory.transcription.mlp import feed_forward, power
 from app.memory.transcription.projections import project
 from app.memory.transcription.routers import route
 
@@ -106,7 +106,7 @@ def _gate(code: Code, mlp: SparseMlp, projected: Tensor) -> Tensor:
             glu = tape.multiply(gate, sigmoid)
             return tape.multiply(tape.scale(up), glu)
         case ExpertGate.NONE:
-            return tape.unary(tape.unary(projected, saves_output=True), saves_input=True)
+            return power(code, tape.unary(projected, saves_output=True))
 
 
 def _every_expert(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:

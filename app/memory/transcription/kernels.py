@@ -98,16 +98,15 @@ def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
     key, value = _repeat(code, attention, key), _repeat(code, attention, value)
     weights = tape.matmul(query, key, pairs(attention.num_heads))
-    if not attention.alibi:
+    if not attention.alibi_in_product:
         weights = tape.scale(weights)
     held = [query, key, value]
     if attention.scores_softcap:
         weights = tape.scale(tape.unary(tape.scale(weights), saves_output=True))
-    if attention.alibi:
+    if attention.alibi_in_product:
         held.append(weights)
     weights = tape.add(weights, tape.fresh(scores, weights.width))
     if attention.alibi:
-        # a product with the bias added, and its masked sum, under names of their own
         held.append(weights)
     # softmax(dtype=float32) of a bfloat16 tensor upcasts first (aten/src/ATen/native/SoftMax.cpp)
     weights = tape.unary(tape.cast(weights, FLOAT32), saves_output=True)

@@ -46,7 +46,7 @@ def _relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     return code.tape.unary(x, saves_output=True)
 
 
-def _power(code: Code, x: Tensor) -> Tensor:
+def power(code: Code, x: Tensor) -> Tensor:
     """``pow``: in float32 under autocast; its backward makes a power and a multiple of it."""
     tape = code.tape
     if tape.autocast is not None:
@@ -56,14 +56,14 @@ def _power(code: Code, x: Tensor) -> Tensor:
 
 def _squared_relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     """``ReLUSquaredActivation``."""
-    return _power(code, code.tape.unary(x, saves_output=True))
+    return power(code, code.tape.unary(x, saves_output=True))
 
 
 def _tanh_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     """``NewGELUActivation``: 0.5 * x * (1 + tanh(c * (x + 0.044715 * x³)))."""
     tape = code.tape
     half = tape.scale(x)
-    inner = tape.scale(tape.add(x, tape.scale(_power(code, x))))
+    inner = tape.scale(tape.add(x, tape.scale(power(code, x))))
     one_more = tape.scale(tape.unary(inner, saves_output=True))
     return tape.multiply(half, one_more)
 
@@ -71,8 +71,11 @@ def _tanh_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
 def _xielu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     """``XIELUActivation._xielu_python``: two branches and a choice between them."""
     tape, policy = code.tape, code.policy
+    # `softplus` is on autocast's float32 list, and its result widens what it multiplies
+    width = policy.plain_width if tape.autocast is None else FLOAT32
     positive, negative = (
-        tape.unary(tape.parameter(elements_of(1), policy.plain_width, trainable=policy.trains_base)) for _ in range(2)
+        tape.unary(tape.parameter(elements_of(1), policy.plain_width, trainable=policy.trains_base), width=width)
+        for _ in range(2)
     )
     condition = tape.fresh(x.elements, 1)
     above = tape.add(tape.multiply(tape.multiply(x, positive), x), tape.scale(x))
