@@ -214,6 +214,7 @@ def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:
 
     Exact but for Liger's loss, where a few sequences more may fit.
     """
-    budget = usable_bytes - CUDA_CONTEXT_BYTES
+    context = sum(part.bytes for part in estimate.overheads if part.name is OverheadName.CUDA_CONTEXT)
+    budget = usable_bytes - context
     allocated = budget * 1000 // (1000 + SLACK_MEDIAN[0])
     return estimate.growth.largest_within(allocated)

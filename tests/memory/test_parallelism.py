@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.memory.build import parse_config
-from app.memory.estimate import estimate_memory
+from app.memory.estimate import estimate_memory, largest_micro_batch
 from app.memory.inputs import (
     Adapter,
     AttentionImplementation,
@@ -169,3 +169,13 @@ def test_tensor_and_context_parallelism_leave_less_on_a_rank() -> None:
     assert (
         context.peak_allocated_bytes < estimate(LORA, Cluster(num_gpus=4, strategy=Strategy.DDP)).peak_allocated_bytes
     )
+
+
+@pytest.mark.parametrize("num_gpus", [1, 2, 8])
+def test_the_largest_micro_batch_leaves_room_for_collectives_too(num_gpus) -> None:
+    usable = 40 * GIB
+    cluster = Cluster(num_gpus=num_gpus, strategy=Strategy.DDP if num_gpus > 1 else Strategy.AUTO)
+    largest = largest_micro_batch(estimate(LORA, cluster), usable)
+    batch = Batch(micro_batch_size=largest, sequence_length=4096, gradient_checkpointing=Checkpointing.FULL)
+    precision = Precision(policy=PrecisionPolicy.BF16)
+    assert estimate_memory(MISTRAL_7B, LORA, precision, batch, cluster).required_bytes <= usable
