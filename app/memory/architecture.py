@@ -20,7 +20,7 @@ from app.memory.blocks.attention import (
     RotaryKind,
     SoftmaxAttention,
 )
-from app.memory.blocks.layer import BlockKind, Layer, TokenMixer
+from app.memory.blocks.layer import BlockKind, Layer, PerLayerInput, TokenMixer
 from app.memory.blocks.mlp import (
     ActivationKind,
     ExpertGate,
@@ -64,6 +64,7 @@ __all__ = [
     "NormKind",
     "Parameter",
     "ParameterKind",
+    "PerLayerInput",
     "PlainMlp",
     "Projection",
     "RotaryKind",

@@ -11,7 +11,9 @@ from app.memory.architecture import (
     GatedMlp,
     Layer,
     Parameter,
+    PerLayerInput,
     PlainMlp,
+    Projection,
     SoftmaxAttention,
 )
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
@@ -121,7 +123,7 @@ class _Builder:
             text_extra_parameters=extra,
             buffer_bytes=family.buffer_bytes(reader) if family.buffer_bytes else 0,
             extra_parameters=self._tower(wrapper),
-            recognised=self.recognised,
+            recognised=self.recognised and not self.family.approximate,
             notes=self._notes(wrapper),
         )
 
@@ -154,8 +156,21 @@ class _Builder:
             mixer=mixer,
             mlp=family.mlps[plan.mlp].build(reader, family) if plan.mlp else None,
             experts=experts,
+            per_layer_input=self._per_layer_input(),
             residual_multiplier=family.residual_multiplier,
             extra=family.layer_extra(reader) if family.layer_extra else (),
+        )
+
+    def _per_layer_input(self) -> PerLayerInput | None:
+        key = self.family.per_layer_input
+        width = self.reader.optional_integer(key, minimum=0) if key else None
+        if not width:
+            return None
+        return PerLayerInput(
+            width=width,
+            gate=Projection("per_layer_input_gate", self.hidden_size, width),
+            projection=Projection("per_layer_projection", width, self.hidden_size),
+            norm=self.norm,
         )
 
     def _attentions(self, layers: tuple[Layer, ...]) -> list[SoftmaxAttention]:

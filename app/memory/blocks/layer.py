@@ -28,6 +28,25 @@ class BlockKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PerLayerInput:
+    """A narrow embedding of each layer's own, gated into the stream after the MLP (Gemma 3n, Gemma 4's E models)."""
+
+    width: int
+    gate: Projection
+    projection: Projection
+    norm: Norm
+
+    def projections(self) -> Iterator[Projection]:
+        yield self.gate
+        yield self.projection
+
+    def parameters(self) -> Iterator[Parameter]:
+        for projection in self.projections():
+            yield from projection.parameters()
+        yield from self.norm.parameters()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
     """A decoder layer. ``norms`` in the order their code runs; a part that is absent is None."""
 
@@ -37,20 +56,21 @@ class Layer:
     mlp: Mlp | None
     experts: SparseMlp | None = None
     """Experts beside a dense MLP, each with norms of its own (Gemma 4)."""
+    per_layer_input: PerLayerInput | None = None
     residual_multiplier: bool = False
     """Granite's and MiniCPM's: each branch is scaled before it is added."""
     extra: tuple[Parameter, ...] = ()
-    """Further parameters (layer scalars, per-layer inputs)."""
+    """Further parameters, which no transcription reads (Gemma 3n's alternating updates)."""
 
     def projections(self) -> Iterator[Projection]:
         """Every ``nn.Linear`` of the layer."""
-        for part in (self.mixer, self.mlp, self.experts):
+        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
             if part is not None:
                 yield from part.projections()
 
     def adaptable(self) -> Iterator[Adaptable]:
         """Everything that PEFT could adapt: linear layers, and fused experts and routers where it converts them."""
-        for part in (self.mixer, self.mlp, self.experts):
+        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
             if isinstance(part, SparseMlp):
                 yield from part.adaptable()
             elif part is not None:
@@ -60,7 +80,7 @@ class Layer:
         """Every parameter tensor of the layer."""
         for norm in self.norms:
             yield from norm.parameters()
-        for part in (self.mixer, self.mlp, self.experts):
+        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
             if part is not None:
                 yield from part.parameters()
         yield from self.extra

@@ -89,12 +89,16 @@ class Family:
     converted_names: frozenset[str] = frozenset()
     """Linear layers that PEFT takes for fused experts, and so leaves out
     (``peft/utils/transformers_weight_conversion.py``)."""
+    per_layer_input: str | None = None
+    """The key of the width of each layer's own embedding."""
     layer_extra: Callable[[ConfigReader], tuple[Parameter, ...]] | None = None
     """Parameters of each layer beside its parts."""
     outer_extra: Callable[[ConfigReader], tuple[Parameter, ...]] | None = None
     """Text parameters beside embedding, layers and head."""
     buffer_bytes: Callable[[ConfigReader], int] | None = None
     """Tables and masks that live beside the weights."""
+    approximate: bool = False
+    """Parameters are exact, but part of the code is not transcribed: memory gets an unknown family's interval."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What the library's configuration class assumes for keys that published configurations leave out."""
     note: str | None = None

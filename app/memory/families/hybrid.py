@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from app.memory.architecture import BlockKind, ExpertGate, NormKind, Parameter, ParameterKind, RouterKind
 from app.memory.config import ConfigReader
 from app.memory.families.attention import PER_HEAD, AttentionStyle
-from app.memory.families.family import Family, LayerPlan
+from app.memory.families.family import Family, LayerPlan, Plan
 from app.memory.families.llama_like import GATED
 from app.memory.families.mlp import ExpertStyle, GatedStyle, PlainStyle, SharedStyle, lfm2_width
-from app.memory.families.plans import by_layer_type, every_nth, lfm2_layer_type, nemotron_pattern, sparse_step
+from app.memory.families.plans import (
+    LayerType,
+    by_layer_type,
+    every_nth,
+    lfm2_layer_type,
+    nemotron_pattern,
+    sparse_step,
+)
 from app.memory.families.recurrent import DeltaNetStyle, Mamba2Style, ShortConvolutionStyle
 from app.memory.families.sparse import QWEN_NAMES, SHARED_QWEN
 
@@ -34,6 +41,7 @@ GEMMA4_EXPERTS = ExpertStyle(
     router=RouterKind.SOFTMAX,
     router_name="proj",
     router_is_linear=True,
+    router_norm=True,
     scales=True,
     router_extra=lambda reader, experts: (
         Parameter(ParameterKind.OTHER, reader.integer("hidden_size")),
@@ -46,28 +54,16 @@ def _nemotron_shared(reader: ConfigReader) -> int:
     return reader.integer("moe_shared_expert_intermediate_size") * reader.integer("n_shared_experts", 1, minimum=0)
 
 
-def _gemma4_plan(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
+def _sharing_plan(layer_type: LayerType) -> Plan:
     """The last ``num_kv_shared_layers`` layers use the keys and values of earlier ones."""
-    plans = by_layer_type(every_nth(6))(reader, layers)
-    shared = reader.integer("num_kv_shared_layers", 0, minimum=0)
-    mlp = "wide" if reader.boolean("use_double_wide_mlp") else "dense"
-    return (
-        *plans[: layers - shared],
-        *(plan._replace(shares_key_values=True, mlp=mlp) for plan in plans[layers - shared :]),
-    )
 
+    def plan(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
+        plans = by_layer_type(layer_type)(reader, layers)
+        own = layers - min(reader.integer("num_kv_shared_layers", 0, minimum=0), layers)
+        mlp = "wide" if reader.boolean("use_double_wide_mlp") else "dense"
+        return (*plans[:own], *(plan._replace(shares_key_values=True, mlp=mlp) for plan in plans[own:]))
 
-def _per_layer_input(reader: ConfigReader) -> tuple[Parameter, ...]:
-    """Each layer's gate, projection and norm around its own narrow embedding (Gemma 4's E models)."""
-    width = reader.optional_integer("hidden_size_per_layer_input", minimum=0)
-    if not width:
-        return ()
-    hidden_size = reader.integer("hidden_size")
-    return (
-        Parameter(ParameterKind.LINEAR, hidden_size * width, rows=width),
-        Parameter(ParameterKind.LINEAR, hidden_size * width, rows=hidden_size),
-        Parameter(ParameterKind.NORM, hidden_size),
-    )
+    return plan
 
 
 def _per_layer_embedding(reader: ConfigReader) -> tuple[Parameter, ...]:
@@ -82,6 +78,32 @@ def _per_layer_embedding(reader: ConfigReader) -> tuple[Parameter, ...]:
         Parameter(ParameterKind.LINEAR, hidden_size * wide, rows=wide),
         Parameter(ParameterKind.NORM, width),
     )
+
+
+ALTERNATING_STREAMS = 4
+"""Gemma 3n's ``altup_num_inputs``."""
+
+
+def _alternating_updates(reader: ConfigReader) -> tuple[Parameter, ...]:
+    """Each layer's AltUp (arXiv 2301.13310) and LAuReL (arXiv 2411.07501)."""
+    hidden_size, streams = reader.integer("hidden_size"), reader.integer("altup_num_inputs", ALTERNATING_STREAMS)
+    rank = reader.integer("laurel_rank", 64)
+    return (
+        Parameter(ParameterKind.OTHER, hidden_size),
+        Parameter(ParameterKind.NORM, hidden_size, 2),
+        Parameter(ParameterKind.LINEAR, streams * streams),
+        Parameter(ParameterKind.LINEAR, streams * streams * streams),
+        Parameter(ParameterKind.LINEAR, streams * hidden_size, rows=streams),
+        Parameter(ParameterKind.LINEAR, rank * hidden_size, rows=rank),
+        Parameter(ParameterKind.LINEAR, rank * hidden_size, rows=hidden_size),
+    )
+
+
+def _alternating_projections(reader: ConfigReader) -> tuple[Parameter, ...]:
+    """What makes the further streams, and brings them back."""
+    hidden_size, streams = reader.integer("hidden_size"), reader.integer("altup_num_inputs", ALTERNATING_STREAMS)
+    projections = Parameter(ParameterKind.LINEAR, hidden_size**2, 2 * (streams - 1), hidden_size)
+    return (projections, *_per_layer_embedding(reader))
 
 
 HYBRID: Mapping[str, Family] = {
@@ -196,8 +218,8 @@ HYBRID: Mapping[str, Family] = {
         mlps={"dense": GATED, "wide": GatedStyle(width=lambda reader: 2 * reader.integer("intermediate_size"))},
         beside=("enable_moe_block", GEMMA4_EXPERTS),
         block=BlockKind.SANDWICH,
-        plan=_gemma4_plan,
-        layer_extra=_per_layer_input,
+        plan=_sharing_plan(every_nth(6)),
+        per_layer_input="hidden_size_per_layer_input",
         outer_extra=_per_layer_embedding,
         rotary_embeddings=2,
         defaults={
@@ -205,6 +227,32 @@ HYBRID: Mapping[str, Family] = {
             "sliding_window": 512,
             "num_attention_heads": 8,
             "num_key_value_heads": 4,
+            "hidden_size_per_layer_input": 256,
         },
+    ),
+    "gemma3n_text": Family(
+        norm=NormKind.RMS_SCALE_LAST,
+        mixers={
+            "full_attention": AttentionStyle(
+                bias="attention_bias", output_bias="attention_bias", norm=PER_HEAD, value_norm=True, head_dim=256
+            )
+        },
+        mlps={"dense": GATED},
+        block=BlockKind.SANDWICH,
+        plan=_sharing_plan(every_nth(5)),
+        per_layer_input="hidden_size_per_layer_input",
+        layer_extra=_alternating_updates,
+        outer_extra=_alternating_projections,
+        rotary_embeddings=2,
+        defaults={
+            "tie_word_embeddings": True,
+            "sliding_window": 512,
+            "num_key_value_heads": 2,
+            "num_kv_shared_layers": 15,
+            "hidden_size_per_layer_input": 256,
+            "final_logit_softcapping": 30.0,
+        },
+        approximate=True,
+        note="Its four alternating streams are counted as one: activations are a lower bound.",
     ),
 }

@@ -8,6 +8,7 @@ from app.memory.architecture import (
     ExpertGate,
     ExpertWeights,
     GatedMlp,
+    Norm,
     Parameter,
     ParameterKind,
     PlainMlp,
@@ -149,6 +150,8 @@ class ExpertStyle:
     router_bias: bool = False
     router_is_linear: bool = False
     router_float32: bool = False
+    router_norm: bool = False
+    """The router normalises its input, without a weight (Gemma 4)."""
     normalises: Flag = True
     scales: bool = False
     casts_back: bool = False
@@ -195,6 +198,7 @@ class ExpertStyle:
                 float32=self.router_float32,
                 normalises=is_set(self.normalises, reader),
                 scales=self.scales,
+                norm=Norm(family.norm, hidden_size, 0) if self.router_norm else None,
                 casts_back=self.casts_back,
                 extra=self.router_extra(reader, experts) if self.router_extra else (),
             ),

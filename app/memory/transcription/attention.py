@@ -24,6 +24,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         query = apply_norm(code, attention.query_norm, query, attention.query_width)
     if attention.key_norm is not None:
         key = apply_norm(code, attention.key_norm, key, attention.key_value_width)
+    if attention.value_norm is not None:
+        value = apply_norm(code, attention.value_norm, value, attention.key_value_width)
     if attention.rotary_dim:
         query = rotate(code, attention, query, attention.num_heads)
         repeated = attention.key_value_form is KeyValueForm.REPEATED
@@ -44,9 +46,13 @@ def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tenso
     if attention.fused is not None:
         return _from_fused(code, attention, project(code, attention.fused, x))
     assert attention.query is not None
-    assert attention.key is not None
-    query, key = project(code, attention.query, x), project(code, attention.key, x)
-    # where there is no value projection the keys are the values (Gemma 4's attention_k_eq_v)
+    query = project(code, attention.query, x)
+    if attention.key is None:
+        # an earlier layer's, counted there
+        elements = tokens(attention.key_value_width)
+        key, value = (code.tape.input(elements, query.width, requires_grad=query.requires_grad) for _ in range(2))
+        return query, key, value
+    key = project(code, attention.key, x)
     return query, key, key if attention.value is None else project(code, attention.value, x)
 
 

@@ -13,12 +13,12 @@ from app.memory.transcription.projections import project
 from app.memory.transcription.routers import route
 
 
-def experts(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
-    """``*SparseMoeBlock.forward``."""
+def experts(code: Code, mlp: SparseMlp, x: Tensor, seen_by_router: Tensor | None = None) -> Tensor:
+    """``*SparseMoeBlock.forward``. The router may see something else than the experts (Gemma 4)."""
     if mlp.router.kind is RouterKind.EVERY_EXPERT:
         return _every_expert(code, mlp, x)
     shared = feed_forward(code, mlp.shared, x) if mlp.shared is not None and mlp.shared_first else None
-    sample = route(code, mlp, x)
+    sample = route(code, mlp, x if seen_by_router is None else seen_by_router)
     routed = x if mlp.latent_down is None else project(code, mlp.latent_down, x)
     result = _grouped(code, mlp, routed, sample)
     if mlp.latent_up is not None:

@@ -1,6 +1,6 @@
 """A decoder layer: the arrangement of norms, branches and residual additions (``*DecoderLayer.forward``)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from app.memory.architecture import (
     Attention,
@@ -11,6 +11,8 @@ from app.memory.architecture import (
     Layer,
     Mamba2,
     Mlp,
+    Norm,
+    PerLayerInput,
     PlainMlp,
     ShortConvolution,
     SparseMlp,
@@ -18,11 +20,12 @@ from app.memory.architecture import (
 )
 from app.memory.tape import Tensor
 from app.memory.transcription.attention import attend
-from app.memory.transcription.elements import Code
+from app.memory.transcription.elements import Code, tokens
 from app.memory.transcription.experts import experts
 from app.memory.transcription.latent import attend_latent
 from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
+from app.memory.transcription.projections import project
 from app.memory.transcription.recurrent import delta_net, mamba, short_convolution
 
 PARTS: Mapping[type, Callable[..., Tensor]] = {
@@ -62,6 +65,8 @@ def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor
         branch = apply_norm(code, next(norms), x, hidden_size) if before else x
         entry = branch
         branch = run_part(code, part, branch)
+        if part is layer.mlp and layer.experts is not None:
+            branch = _with_experts(code, layer.experts, branch, x, norms, hidden_size)
         code.tape.until_here(entry)
         if after:
             branch = apply_norm(code, next(norms), branch, hidden_size)
@@ -70,7 +75,25 @@ def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor
         x = code.tape.add(x, branch)
         if layer.block is BlockKind.AFTER_SUM:
             x = apply_norm(code, next(norms), x, hidden_size)
-    return x
+    return x if layer.per_layer_input is None else _own_input(code, layer.per_layer_input, x, hidden_size)
+
+
+def _with_experts(
+    code: Code, mlp: SparseMlp, dense: Tensor, residual: Tensor, norms: Iterator[Norm], hidden_size: int
+) -> Tensor:
+    """``Gemma4TextDecoderLayer.forward``: experts read the residual stream, beside the MLP."""
+    dense = apply_norm(code, next(norms), dense, hidden_size)
+    sparse = experts(code, mlp, apply_norm(code, next(norms), residual, hidden_size), residual)
+    return code.tape.add(dense, apply_norm(code, next(norms), sparse, hidden_size))
+
+
+def _own_input(code: Code, part: PerLayerInput, x: Tensor, hidden_size: int) -> Tensor:
+    """A layer's own embedding, gated by the stream and added to it."""
+    tape = code.tape
+    gate = tape.unary(project(code, part.gate, x), saves_input=True)
+    own = tape.input(tokens(part.width), gate.width, requires_grad=code.policy.trains_base)
+    branch = project(code, part.projection, tape.multiply(gate, own))
+    return tape.add(x, apply_norm(code, part.norm, branch, hidden_size))
 
 
 def _parallel(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor:
