@@ -27,6 +27,9 @@ QUERY_VALUE_NAMES = frozenset({"q_proj", "v_proj", "qkv_proj", "query_key_value"
 """Query and value, or the fused projection that makes them (PEFT's own default for such models,
 ``peft/utils/constants.py``)."""
 
+WIDEST_FLASH_HEAD = 256
+"""Wider heads reach the memory-efficient kernel, keys and values repeated (``use_gqa_in_sdpa``)."""
+
 MIXED = frozenset({PrecisionPolicy.BF16_MIXED, PrecisionPolicy.FP16_MIXED})
 
 
@@ -92,12 +95,12 @@ class Policy:
     def _sdpa_path(self, attention: SoftmaxAttention, sequence_length: int) -> AttentionPath:
         if isinstance(attention, Attention) and attention.key_value_form is KeyValueForm.BROADCAST:
             return AttentionPath.MATH
-        if attention.value_head_dim != attention.head_dim:
+        if attention.value_head_dim != attention.head_dim or attention.head_dim > WIDEST_FLASH_HEAD:
             return AttentionPath.EFFICIENT
         masked = self.padded or (attention.window is not None and attention.window <= sequence_length)
         if masked:
             return AttentionPath.EFFICIENT
-        if self.attention_width == HALF and attention.head_dim <= 256:
+        if self.attention_width == HALF:
             return AttentionPath.FLASH
         grouped = attention.num_key_value_heads != attention.num_heads
         return AttentionPath.MATH if grouped else AttentionPath.EFFICIENT
