@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-SEEN_WITHIN_SECONDS = 2.0
+SEEN_WITHIN_SECONDS = 15
+"""Two seconds where the machine is not busy with the other tests: each replica looks every second, and swaps."""
 
 
 def _environment(url: str, port: int) -> dict[str, str]:

@@ -15,13 +15,15 @@ from tests.ops.conftest import VISITOR, Caller
 
 
 def _value(client: TestClient, name: str, **labels: str) -> float:
+    """All samples with these labels together: other tests leave theirs under other labels."""
     answer = client.get("/metrics")
     assert answer.status_code == 200
-    for family in text_string_to_metric_families(answer.text):
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                return sample.value
-    return 0.0
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 @pytest.fixture
