@@ -18,7 +18,7 @@ from typing import Any, Final
 import fitcheck
 
 from app.catalogue.snapshot import Snapshot
-from app.memory.architecture import Architecture
+from app.memory.architecture import Architecture, Attention
 from app.memory.estimate import estimate_memory, largest_micro_batch
 from app.request import Groups, parse_json, resolve, to_groups
 from benchmarks.load.runs import distinct_runs
@@ -66,7 +66,7 @@ def pairs(count: int) -> list[Pair]:
 def _their_model(name: str, architecture: Architecture) -> fitcheck.ModelConfig:
     layer = architecture.layers[0]
     mixer, mlp = layer.mixer, layer.mlp
-    assert mixer is not None
+    assert isinstance(mixer, Attention)
     assert mlp is not None
     return fitcheck.ModelConfig(
         name=name,

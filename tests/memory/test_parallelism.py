@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.memory.architecture import Architecture
 from app.memory.build import parse_config
 from app.memory.estimate import estimate_memory, largest_micro_batch
 from app.memory.inputs import (
@@ -81,7 +82,12 @@ FULL_RUNS = [
 
 @pytest.mark.parametrize(("architecture", "policy", "num_gpus", "batch", "kernel", "measured_gib"), FULL_RUNS)
 def test_full_fine_tuning_under_fsdp_is_within_four_percent_of_what_was_measured(
-    architecture, policy, num_gpus, batch, kernel, measured_gib
+    architecture: Architecture,
+    policy: PrecisionPolicy,
+    num_gpus: int,
+    batch: int,
+    kernel: LossKernel,
+    measured_gib: float,
 ) -> None:
     estimate = estimate_memory(
         architecture,
@@ -109,13 +115,15 @@ def kept(state: States) -> int:
     strategy=st.sampled_from(SHARDING),
 )
 @settings(max_examples=60, deadline=None)
-def test_states_of_a_rank_never_rise_with_the_number_of_ranks(count, method, policy, strategy) -> None:
+def test_states_of_a_rank_never_rise_with_the_number_of_ranks(
+    count: int, method: Method, policy: PrecisionPolicy, strategy: Strategy
+) -> None:
     assert kept(states(method, policy, count + 1, strategy)) <= kept(states(method, policy, count, strategy))
 
 
 @given(count=st.integers(2, 16), method=st.sampled_from([FULL, LORA]))
 @settings(max_examples=30, deadline=None)
-def test_each_zero_stage_keeps_no_more_than_the_one_before(count, method) -> None:
+def test_each_zero_stage_keeps_no_more_than_the_one_before(count: int, method: Method) -> None:
     one, two, three = (
         kept(states(method, PrecisionPolicy.BF16_MIXED, count, stage))
         for stage in (Strategy.ZERO1, Strategy.ZERO2, Strategy.ZERO3)
@@ -125,7 +133,7 @@ def test_each_zero_stage_keeps_no_more_than_the_one_before(count, method) -> Non
 
 @given(count=st.integers(2, 16))
 @settings(max_examples=15, deadline=None)
-def test_shards_sum_to_the_whole_and_a_little_padding(count) -> None:
+def test_shards_sum_to_the_whole_and_a_little_padding(count: int) -> None:
     whole = states(FULL, PrecisionPolicy.BF16, 1, Strategy.FSDP)
     shard = states(FULL, PrecisionPolicy.BF16, count, Strategy.FSDP)
     tensors = whole.trained_tensors
@@ -172,7 +180,7 @@ def test_tensor_and_context_parallelism_leave_less_on_a_rank() -> None:
 
 
 @pytest.mark.parametrize("num_gpus", [1, 2, 8])
-def test_the_largest_micro_batch_leaves_room_for_collectives_too(num_gpus) -> None:
+def test_the_largest_micro_batch_leaves_room_for_collectives_too(num_gpus: int) -> None:
     usable = 40 * GIB
     cluster = Cluster(num_gpus=num_gpus, strategy=Strategy.DDP if num_gpus > 1 else Strategy.AUTO)
     largest = largest_micro_batch(estimate(LORA, cluster), usable)
