@@ -1,6 +1,6 @@
 """One GPU's memory through a training step: the public face of the model."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
@@ -29,14 +29,14 @@ from app.memory.parallelism import (
     stages,
 )
 from app.memory.peaks import peak_moments
-from app.memory.phases import computing_phases, held_throughout, overhead, updating_phases
+from app.memory.phases import Held, SizedPhase, computing_phases, held_throughout, overhead, updating_phases
 from app.memory.policy import Policy, make_policy
-from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName
+from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName, Phase
 from app.memory.states import States, model_states
-from app.memory.step import Spread, StepMoment
+from app.memory.step import WHOLE, Spread, StepMoment
 from app.memory.verdict import judge
 
-__all__ = ["estimate_memory", "judge", "largest_micro_batch"]
+__all__ = ["estimate_memory", "judge", "largest_micro_batch", "required_bytes"]
 
 
 def estimate_memory(
@@ -55,8 +55,9 @@ def estimate_memory(
     figure is what traced runs count.
     """
     layout = cluster_layout(cluster, method)
+    workspaces = workspace_bytes(device) if include_workspaces else 0
     estimates = [
-        _estimate_rank(part, method, precision, batch, layout, workspace_bytes(device) if include_workspaces else 0)
+        _estimate_rank(_size_rank(part, method, precision, batch, layout, workspaces), layout)
         for part in stages(architecture, layout.pipeline * layout.split)
     ]
     fullest = max(estimates, key=lambda estimate: estimate.peak_allocated_bytes)
@@ -74,43 +75,121 @@ def cluster_layout(cluster: Cluster | None, method: Method) -> Layout:
     return make_layout(cluster, strategy)
 
 
-def _estimate_rank(
+def required_bytes(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster | None = None,
+    *,
+    device: Device | None = None,
+    include_workspaces: bool = True,
+) -> int:
+    """``required_bytes`` of :func:`estimate_memory` alone: for runs that are only compared, at half its cost."""
+    layout = cluster_layout(cluster, method)
+    workspaces = workspace_bytes(device) if include_workspaces else 0
+    peak_bytes = max(
+        _size_rank(part, method, precision, batch, layout, workspaces).peak.bytes
+        for part in stages(architecture, layout.pipeline * layout.split)
+    )
+    return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _context_bytes(layout)
+
+
+def _context_bytes(layout: Layout) -> int:
+    return CUDA_CONTEXT_BYTES + (0 if layout.is_single else COLLECTIVES_BYTES)
+
+
+@dataclass(slots=True)
+class _SizedRank:
+    """One rank's phases, and what they were sized from."""
+
+    architecture: Architecture
+    method: Method
+    policy: Policy
+    batch: Batch
+    states: States
+    spread: Spread
+    held: Held
+    tile: LossTile
+    moments: tuple[StepMoment, ...]
+    computing: list[SizedPhase]
+    updating: list[SizedPhase]
+
+    @property
+    def phases(self) -> list[SizedPhase]:
+        return [*self.computing, *self.updating]
+
+    @property
+    def peak(self) -> SizedPhase:
+        return max(self.phases, key=lambda phase: phase.bytes)
+
+    def growth(self) -> Growth:
+        batch = self.batch
+        growing = batch if copies_shifted_logits(batch) else replace(batch, micro_batch_size=batch.micro_batch_size + 1)
+        same = copies_shifted_logits(growing) == copies_shifted_logits(batch)
+        bounds = (
+            self.moments if same and bound == self.tile else self.moments_of(growing, bound)
+            for bound in bounding_tiles(batch.loss_kernel, self.architecture)
+        )
+        return Growth(
+            bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
+            sequence_length=batch.sequence_length,
+            throughout_bytes=sum(self.held.values()),
+            update_bytes=max(phase.bytes for phase in self.updating),
+        )
+
+    def moments_of(self, batch: Batch, tile: LossTile) -> tuple[StepMoment, ...]:
+        return run_moments(self.architecture, self.policy, self.states, batch, _rank_of(self.method), tile, self.spread)
+
+    def breakdown(self) -> tuple[Phase, ...]:
+        return tuple(phase.broken_down(self.batch) for phase in self.phases)
+
+
+def _rank_of(method: Method) -> int:
+    return method.adapter.rank if method.adapter else 0
+
+
+def _size_rank(
     architecture: Architecture,
     method: Method,
     precision: Precision,
     batch: Batch,
     layout: Layout,
     workspaces: int,
-) -> MemoryEstimate:
+) -> _SizedRank:
     policy = make_policy(method, precision.policy, batch, layout.traits)
     batch = local_batch(batch, layout)
     states = model_states(architecture, method, policy, layout)
-    spread = _spread(architecture, policy, layout, batch)
-    rank = method.adapter.rank if method.adapter else 0
+    spread = WHOLE if layout.is_single else _spread(architecture, policy, layout, batch)
     held = held_throughout(states, accumulating=policy.accumulating)
     held[ComponentName.WORKSPACES] = workspaces
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
-    moments = run_moments(architecture, policy, states, batch, rank, tile, spread)
-    updating = updating_phases(states, held, clips=method.max_grad_norm > 0)
-    phases = [*computing_phases(moments, held, batch), *updating]
-    peak = max(phases, key=lambda phase: phase.bytes)
-    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised, spread=not layout.is_single)
-    reserved = reserved_interval(allocated)
-    slack = share(peak.bytes, SLACK_MEDIAN)
-    context = CUDA_CONTEXT_BYTES + (0 if layout.is_single else COLLECTIVES_BYTES)
-    growing = batch if copies_shifted_logits(batch) else replace(batch, micro_batch_size=batch.micro_batch_size + 1)
-    bounds = (
-        moments
-        if bound == tile and copies_shifted_logits(growing) == copies_shifted_logits(batch)
-        else run_moments(architecture, policy, states, growing, rank, bound, spread)
-        for bound in bounding_tiles(batch.loss_kernel, architecture)
+    moments = run_moments(architecture, policy, states, batch, _rank_of(method), tile, spread)
+    return _SizedRank(
+        architecture,
+        method,
+        policy,
+        batch,
+        states,
+        spread,
+        held,
+        tile,
+        moments,
+        computing_phases(moments, held, batch),
+        updating_phases(states, held, clips=method.max_grad_norm > 0),
     )
+
+
+def _estimate_rank(sized: _SizedRank, layout: Layout) -> MemoryEstimate:
+    architecture, peak = sized.architecture, sized.peak
+    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised, spread=not layout.is_single)
+    slack, context = share(peak.bytes, SLACK_MEDIAN), _context_bytes(layout)
     return MemoryEstimate(
-        parameters=states.counts,
+        parameters=sized.states.counts,
         peak_allocated_bytes=peak.bytes,
         peak_allocated=allocated,
         peak_reserved_bytes=peak.bytes + slack,
-        peak_reserved=reserved,
+        peak_reserved=reserved_interval(allocated),
         required_bytes=peak.bytes + slack + context,
         required=required_interval(allocated, extra=context - CUDA_CONTEXT_BYTES),
         coverage=COVERAGE,
@@ -119,16 +198,11 @@ def _estimate_rank(
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
             overhead(OverheadName.CUDA_CONTEXT, context),
         ),
-        host_bytes=states.host,
-        growth=Growth(
-            bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
-            sequence_length=batch.sequence_length,
-            throughout_bytes=sum(held.values()),
-            update_bytes=max(phase.bytes for phase in updating),
-        ),
-        assumptions=_assumptions(architecture, method, policy, batch, layout),
+        host_bytes=sized.states.host,
+        assumptions=_assumptions(architecture, sized.method, sized.policy, sized.batch, layout),
         warnings=_warnings(architecture),
-        breakdown=lambda: tuple(phase.broken_down(batch) for phase in phases),
+        breakdown=sized.breakdown,
+        grows=sized.growth,
     )
 
 

@@ -10,7 +10,6 @@ from functools import lru_cache
 from app.memory.inputs import Batch
 from app.memory.parts import COMPONENTS, OVERHEADS
 from app.memory.result import Component, ComponentName, OverheadName, Phase, PhaseName
-from app.memory.size import Size
 from app.memory.states import States
 from app.memory.step import StepMoment
 from app.memory.tape import Category
@@ -41,15 +40,12 @@ class SizedPhase:
     def broken_down(self, batch: Batch) -> Phase:
         """The phase with its components; zeros are left out."""
         parts = dict(self.held)
+        micro_batch_size, sequence_length = batch.micro_batch_size, batch.sequence_length
         for category, size in self.moment.parts if self.moment else ():
             name = CATEGORY_COMPONENT[category]
-            parts[name] = parts.get(name, 0) + _at(size, batch)
+            parts[name] = parts.get(name, 0) + size.at(micro_batch_size, sequence_length)
         components = tuple([component(part, parts[part]) for part in IN_ORDER_OF_THE_CHART if parts.get(part)])
         return Phase(self.name, sum(parts.values()), components)
-
-
-def _at(size: Size, batch: Batch) -> int:
-    return size.at(batch.micro_batch_size, batch.sequence_length)
 
 
 def held_throughout(states: States, *, accumulating: bool) -> Held:
@@ -69,13 +65,18 @@ def held_throughout(states: States, *, accumulating: bool) -> Held:
 def computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch) -> list[SizedPhase]:
     """Forward, loss and backward: the largest moment of each."""
     throughout = sum(held.values())
-    largest: dict[PhaseName, SizedPhase] = {}
+    micro_batch_size, sequence_length = batch.micro_batch_size, batch.sequence_length
+    largest: dict[PhaseName, tuple[int, StepMoment]] = {}
     for moment in moments:
-        bytes_ = throughout + _at(moment.total, batch)
+        bytes_ = moment.total.at(micro_batch_size, sequence_length)
         known = largest.get(moment.phase)
-        if known is None or bytes_ > known.bytes:
-            largest[moment.phase] = SizedPhase(moment.phase, bytes_, held, moment)
-    return [largest[name] for name in IN_ORDER_OF_THE_STEP if name in largest]
+        if known is None or bytes_ > known[0]:
+            largest[moment.phase] = bytes_, moment
+    return [
+        SizedPhase(name, throughout + largest[name][0], held, largest[name][1])
+        for name in IN_ORDER_OF_THE_STEP
+        if name in largest
+    ]
 
 
 def updating_phases(states: States, held: Held, *, clips: bool) -> list[SizedPhase]:

@@ -105,17 +105,22 @@ class MemoryEstimate:
     overheads: tuple[Component, ...]
     """With the peak's components they sum to ``required_bytes``."""
     host_bytes: int
-    growth: Growth
-    """The same run's peak as a function of the micro-batch."""
     assumptions: tuple[str, ...]
     warnings: tuple[Notice, ...]
     breakdown: Callable[[], tuple[Phase, ...]] = field(repr=False, compare=False)
     """Makes ``phases``, which are often not asked for."""
+    grows: Callable[[], Growth] = field(repr=False, compare=False)
+    """Makes ``growth``, likewise."""
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of the step, in order; the largest is the peak."""
         return self.breakdown()
+
+    @cached_property
+    def growth(self) -> Growth:
+        """The same run's peak as a function of the micro-batch."""
+        return self.grows()
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -7,7 +7,7 @@ from app.request.model import GpuListing, QuantizationChoice, Run
 from app.request.parsing import FieldError, RequestError, parse_json, parse_query
 from app.request.permalink import permalink, permalink_pairs, text_of
 from app.request.questions import CompareRequest, Objective, RecommendRequest
-from app.request.resolve import FieldSource, ResolvedRun, resolve
+from app.request.resolve import FieldSource, ResolvedRun, fill_in, resolve
 
 __all__ = [
     "FIELDS",
@@ -32,6 +32,7 @@ __all__ = [
     "Run",
     "Theme",
     "fields_of",
+    "fill_in",
     "names_of",
     "parse_json",
     "parse_query",

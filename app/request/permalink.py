@@ -43,4 +43,8 @@ def _places(model: type[BaseModel]) -> Mapping[str, int]:
 
 def permalink(given: BaseModel, changes: Mapping[str, Any] | None = None) -> str:
     """The query string of a permalink, without the question mark."""
-    return "&".join(f"{name}={quote(text, safe=',:/')}" for name, text in permalink_pairs(given, changes))
+    return "&".join([f"{name}={_quoted(text)}" for name, text in permalink_pairs(given, changes)])
+
+
+def _quoted(text: str) -> str:
+    return text if text.isalnum() and text.isascii() else quote(text, safe=",:/")

@@ -53,29 +53,38 @@ def resolve(given: Run, *, currency: str = "USD") -> ResolvedRun:
     """Fill in a request. ``currency`` is the operator's. Raises :class:`RequestError` where fields contradict."""
     asked = given.model_fields_set
     stack = _stack(given.stack)
-    updates: dict[str, Any] = {}
+    run, of_stack, derived = _fill(given, stack, currency)
     sources = dict(_DEFAULT_SOURCES)
-    for name in asked:
-        sources[name] = FieldSource.REQUEST
+    for names, source in (
+        (asked, FieldSource.REQUEST),
+        (of_stack, FieldSource.STACK),
+        (derived, FieldSource.DERIVED),
+    ):
+        sources.update(dict.fromkeys(names, source))
+    return ResolvedRun(given=given, run=run, stack=stack, field_sources=sources, ignored=_ignored(run, asked))
 
+
+def fill_in(given: Run, *, currency: str = "USD") -> Run:
+    """The run of :func:`resolve`, where nobody asks which value came from where. Raises :class:`RequestError`."""
+    run, _, _ = _fill(given, _stack(given.stack), currency)
+    return run
+
+
+def _fill(given: Run, stack: Stack, currency: str) -> tuple[Run, Mapping[str, Any], Mapping[str, Any]]:
+    """The filled run, what the stack set and what was derived."""
+    asked = given.model_fields_set
     derived = _method(given, asked)
     method: MethodKind = derived.get("method", given.method)
-    for name, value in stack.values_for(method).items():
-        if name not in asked:
-            updates[name] = value
-            sources[name] = FieldSource.STACK
+    of_stack = {name: value for name, value in stack.values_for(method).items() if name not in asked}
     if given.lora_alpha is None:
         derived["lora_alpha"] = 2.0 * given.lora_rank
     if given.tokens_per_example is None:
         derived["tokens_per_example"] = given.sequence_length
     derived.update(_batch(given, asked))
-    for name in derived:
-        sources[name] = FieldSource.DERIVED
-    updates.update(derived)
+    updates = {**of_stack, **derived}
     if given.currency is None:
         updates["currency"] = currency
-    run = given.model_copy(update=updates)
-    return ResolvedRun(given=given, run=run, stack=stack, field_sources=sources, ignored=_ignored(run, asked))
+    return given.model_copy(update=updates), of_stack, derived
 
 
 def _stack(name: str) -> Stack:

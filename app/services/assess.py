@@ -1,18 +1,19 @@
 """The run of a request against cards: the pieces that estimate, compare and recommend share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 
 from app.catalogue.facts import CatalogueGpu, Offer
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, largest_micro_batch
+from app.memory.estimate import estimate_memory, largest_micro_batch, required_bytes
 from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
-from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, resolve, to_groups
+from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_targets, find_model
 from app.services.market import offer_report, servers_for
@@ -21,6 +22,8 @@ from app.services.policy import Policy
 from app.services.results import CardFit, FieldValue
 from app.services.strategy import settle_strategy
 from app.services.switches import Evaluated, Switch, evaluate
+
+Modelled = TypeVar("Modelled")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -77,8 +80,11 @@ class Assessment:
     def memory_of(self, run: Run, groups: Groups, device: Device | None) -> MemoryEstimate:
         """What another run of the same model takes."""
         self.evaluations += 1
+        return self._modelled(estimate_memory, run, groups, device)
+
+    def _modelled(self, model: Callable[..., Modelled], run: Run, groups: Groups, device: Device | None) -> Modelled:
         try:
-            return estimate_memory(
+            return model(
                 self.model.architecture,
                 groups.method,
                 groups.precision,
@@ -134,9 +140,15 @@ class Assessment:
 
     def savings(self, device: Device | None) -> list[Evaluated]:
         """The single changes that save memory, evaluated."""
-        return evaluate(
-            self.memory(device), self.run, self.with_switch, lambda run: self.memory_of(run, to_groups(run), device)
-        )
+
+        def needs(run: Run, groups: Groups) -> int:
+            self.evaluations += 1
+            return self._modelled(required_bytes, run, groups, device)
+
+        def model(run: Run, groups: Groups) -> MemoryEstimate:
+            return self._modelled(estimate_memory, run, groups, device)
+
+        return evaluate(self.memory(device).required_bytes, self.run, self.with_switch, needs, model)
 
     def with_switch(self, switch: Switch) -> Run | None:
         """The run with a switch turned, or None where that contradicts the request."""
@@ -153,6 +165,6 @@ class Assessment:
         if "micro_batch_size" in changes:
             values.pop("global_batch_size", None)
         try:
-            return resolve(Run.model_validate(values), currency=self.policy.currency).run
+            return fill_in(Run.model_validate(values), currency=self.policy.currency)
         except RequestError:
             return None

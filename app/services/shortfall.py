@@ -6,7 +6,6 @@ from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.memory.verdict import judge
-from app.request import to_groups
 from app.services.assess import Assessment
 from app.services.counts import SHARDED, estimate_on
 from app.services.report import gib, static_bytes
@@ -38,7 +37,7 @@ def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]
 
 
 def _would_fit(item: Evaluated, gpu: CatalogueGpu) -> bool:
-    groups = to_groups(item.run)
+    groups = item.groups
     verdict, _ = judge(item.estimate, gpu.device, groups.method, groups.precision, groups.batch)
     return verdict is Verdict.FITS
 

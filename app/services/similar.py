@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from math import log2
 from typing import Any, Final
 
 from app.memory.architecture import Architecture
-from app.memory.inputs import LossKernel
+from app.memory.inputs import LossKernel, MethodKind
 from app.request import Run
 from app.services.results import FieldValue
 
@@ -26,6 +27,38 @@ def _measured() -> tuple[Mapping[str, Any], ...]:
     return tuple(json.loads(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A measured run of a model of this size, and the parts of its distance that need no run."""
+
+    row: Mapping[str, Any]
+    tokens: int
+    checkpointing: str
+    fused: bool
+    of_vocabulary: float
+    of_size: float
+
+
+@lru_cache(maxsize=1024)
+def _of_this_size(method: MethodKind, total_parameters: int, vocab_size: int) -> tuple[_Near, ...]:
+    near = []
+    for row in _measured():
+        size = abs(total_parameters / row["total_parameters"] - 1)
+        if row["method"] != method or size > SIZE_TOLERANCE:
+            continue
+        near.append(
+            _Near(
+                row,
+                row["micro_batch_size"] * row["sequence_length"],
+                row["gradient_checkpointing"],
+                row["loss_kernel"] in FUSED,
+                abs(log2(vocab_size / row["vocabulary"])) / 2,
+                size,
+            )
+        )
+    return tuple(near)
+
+
 def similar_measurements(run: Run, architecture: Architecture) -> tuple[Mapping[str, FieldValue], ...]:
     """Up to three measured runs by the same method on one GPU with a model of this size, the nearest first.
 
@@ -33,28 +66,17 @@ def similar_measurements(run: Run, architecture: Architecture) -> tuple[Mapping[
     """
     if run.num_gpus != 1:
         return ()
+    tokens, fused = run.micro_batch_size * run.sequence_length, run.loss_kernel in FUSED
     near = []
-    for row in _measured():
-        distance = _distance(run, architecture, row)
-        if distance is not None and distance <= FARTHEST:
-            near.append((distance, row["measured_bytes"], row))
+    for item in _of_this_size(run.method, architecture.total_parameters, architecture.vocab_size):
+        distance = (
+            abs(log2(tokens / item.tokens))
+            + item.of_vocabulary
+            + (item.checkpointing != run.gradient_checkpointing)
+            + (item.fused != fused)
+            + item.of_size
+        )
+        if distance <= FARTHEST:
+            near.append((distance, item.row["measured_bytes"], item.row))
     near.sort(key=lambda item: item[:2])
-    return tuple({**row, "distance": round(distance, 2)} for distance, _, row in near[:SHOWN])
-
-
-def _distance(run: Run, architecture: Architecture, row: Mapping[str, Any]) -> float | None:
-    if row["method"] != run.method:
-        return None
-    size = abs(architecture.total_parameters / row["total_parameters"] - 1)
-    if size > SIZE_TOLERANCE:
-        return None
-    tokens = run.micro_batch_size * run.sequence_length
-    measured_tokens = row["micro_batch_size"] * row["sequence_length"]
-    kernels = (run.loss_kernel in FUSED) != (row["loss_kernel"] in FUSED)
-    return float(
-        abs(log2(tokens / measured_tokens))
-        + abs(log2(architecture.vocab_size / row["vocabulary"])) / 2
-        + (row["gradient_checkpointing"] != run.gradient_checkpointing)
-        + kernels
-        + size
-    )
+    return tuple([{**row, "distance": round(distance, 2)} for distance, _, row in near[:SHOWN]])

@@ -19,7 +19,7 @@ def slower_by(assessment: Assessment, item: Evaluated, gpu: CatalogueGpu | None,
     """Time for the same tokens with a change over the time without; None without a card that runs it now."""
     if gpu is None or going is None:
         return None
-    changed = pace(assessment.model.architecture, to_groups(item.run), gpu)
+    changed = pace(assessment.model.architecture, item.groups, gpu)
     return going.speed.tokens_per_second / changed.speed.tokens_per_second if isinstance(changed, Pace) else None
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind
 from app.memory.result import MemoryEstimate
-from app.request import QuantizationChoice, Run
+from app.request import Groups, QuantizationChoice, Run, to_groups
 from app.services.report import gib
 from app.services.results import FieldValue, Suggestion
-
-Evaluate = Callable[[Run], MemoryEstimate]
 
 _EIGHT_BIT_OPTIMIZER = "adamw_bnb_8bit"
 _WORTH_SAYING = 0.01
@@ -29,14 +28,21 @@ class Switch:
     changes_job: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """A switch with the run it makes and what that run takes."""
 
     switch: Switch
     run: Run
-    estimate: MemoryEstimate
+    groups: Groups
+    required_bytes: int
     saves_bytes: int
+    model: Callable[[Run, Groups], MemoryEstimate]
+
+    @cached_property
+    def estimate(self) -> MemoryEstimate:
+        """All of what the changed run takes: made where somebody asks for more than the bytes required."""
+        return self.model(self.run, self.groups)
 
 
 def switches(run: Run) -> Iterator[Switch]:
@@ -108,27 +114,37 @@ def _methods(run: Run) -> Iterator[Switch]:
 
 
 def evaluate(
-    current: MemoryEstimate, run: Run, rerun: Callable[[Switch], Run | None], model: Evaluate
+    required_bytes: int,
+    run: Run,
+    rerun: Callable[[Switch], Run | None],
+    needs: Callable[[Run, Groups], int],
+    model: Callable[[Run, Groups], MemoryEstimate],
 ) -> list[Evaluated]:
     """Every switch that saves enough to be worth saying, the largest saving first.
 
-    ``rerun`` applies a switch to the request and fills it in again (None where the request then contradicts itself).
+    ``rerun`` applies a switch to the request and fills it in again (None where the request then contradicts itself),
+    ``needs`` tells its required bytes, and ``model`` all of its memory.
     """
     found = []
     for switch in switches(run):
         changed = rerun(switch)
         if changed is None:
             continue
-        estimate = model(changed)
-        saves = current.required_bytes - estimate.required_bytes
-        if saves > _WORTH_SAYING * current.required_bytes:
-            found.append(Evaluated(switch=switch, run=changed, estimate=estimate, saves_bytes=saves))
+        groups = to_groups(changed)
+        needed = needs(changed, groups)
+        saves = required_bytes - needed
+        if saves > _WORTH_SAYING * required_bytes:
+            found.append(
+                Evaluated(
+                    switch=switch, run=changed, groups=groups, required_bytes=needed, saves_bytes=saves, model=model
+                )
+            )
     return sorted(found, key=lambda item: (item.switch.changes_job, -item.saves_bytes))
 
 
 def suggestion(current: MemoryEstimate, item: Evaluated, time_ratio: float | None = None) -> Suggestion:
     """A switch in the contract's shape; ``time_ratio`` is the job's time with it over the time without."""
-    before, after = gib(current.required_bytes), gib(item.estimate.required_bytes)
+    before, after = gib(current.required_bytes), gib(item.required_bytes)
     return Suggestion(
         changes=item.switch.changes,
         saves_bytes=item.saves_bytes,
