@@ -9,6 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from app import __version__
+from app.admin.commands import commands as key_commands
+from app.admin.commands import print_new_key
 from app.catalogue.commands import commands as catalogue_commands
 from app.catalogue.commands import current_settings, opened_database
 
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(catalogue_commands, name="catalogue")
+app.add_typer(key_commands, name="key")
 
 
 def main() -> None:
@@ -68,11 +71,16 @@ def serve(
 
 @app.command()
 def migrate() -> None:
-    """Create the tables, or bring them up to date."""
+    """Create the tables, or bring them up to date. The first time it prints a key to the operator's pages."""
+    from app.admin.keys import create_first_key
     from app.catalogue.migrate import migrate as bring_up_to_date
 
     with opened_database() as database:
         bring_up_to_date(database)
+        first = create_first_key(database) if current_settings().admin_enabled else None
+    if first is not None:
+        typer.echo("Sign in to /admin with this key, and keep it safe.")
+        print_new_key(first)
 
 
 @app.command()

@@ -35,12 +35,15 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
 
 _DESCRIPTIONS: Mapping[int, str] = {
     400: "The body is not valid JSON.",
+    401: "No key was sent, or one that is not known.",
+    403: "The key does not open this.",
     404: "There is no such thing.",
     405: "The address does not take this method.",
     406: "No representation that the caller accepts.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "Fields have errors; each is named, with what is allowed.",
+    429: "Too soon: Retry-After says when.",
     503: "Not ready.",
 }
 

@@ -4,7 +4,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Numeric, String, Text, TypeDecorator, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    Numeric,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -230,6 +242,32 @@ class ApiKey(SQLModel, table=True):
     created_by: str = Field(max_length=200)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class AdminSession(SQLModel, table=True):
+    """Somebody signed in to the operator's pages with a key; the browser holds what ``token_hash`` is the hash of."""
+
+    __tablename__ = "admin_session"
+
+    token_hash: str = Field(primary_key=True, max_length=64)
+    key_id: str = Field(foreign_key="api_key.id", max_length=16, index=True)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class PendingUpload(SQLModel, table=True):
+    """A file whose difference was shown and not yet confirmed, so that any replica can apply it."""
+
+    __tablename__ = "pending_upload"
+
+    id: str = Field(primary_key=True, max_length=32)
+    key_id: str = Field(foreign_key="api_key.id", max_length=16, index=True)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, index=True)
+    options: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    shown: str = Field(max_length=64)
+    """Hash of the difference that was shown: another one is shown again before it is applied."""
+    content: bytes = Field(sa_type=LargeBinary)
+    """The file, compressed."""
 
 
 class AuditEntry(SQLModel, table=True):
