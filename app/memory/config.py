@@ -161,7 +161,7 @@ class ConfigReader:
 def check_integer(key: str, value: Any, *, minimum: int = 1, maximum: int = MAXIMUM_DIMENSION) -> int:
     """``value`` as a whole number within bounds; raises :class:`ConfigError` naming ``key``."""
     allowed = f"a whole number from {minimum} to {maximum}"
-    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
+    if isinstance(value, list | tuple) and len(value) > 1 and all(item == value[0] for item in value):
         # one entry a layer, all alike (Gemma 3n)
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int):

@@ -25,6 +25,8 @@ class Source(StrEnum):
     """Dense decoders, by the harness in ``benchmarks/accuracy/tracing``."""
     ARCHITECTURES = "traced_architectures"
     """Other families, small shapes, by the same harness."""
+    HELD_OUT = "traced_held_out"
+    """The same families under other options, and Gemma 4: traced after the model was written, not fitted to."""
 
 
 class Part(StrEnum):

@@ -18,6 +18,7 @@ SOURCE_TITLES: Mapping[str, str] = {
     Source.CASES: "traced_cases (prototype tracer)",
     Source.DENSE: "traced_dense (this project's tracer)",
     Source.ARCHITECTURES: "traced_architectures (other families)",
+    Source.HELD_OUT: "traced_held_out (other options, traced afterwards)",
 }
 
 

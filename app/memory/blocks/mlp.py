@@ -108,14 +108,13 @@ class Router:
     extra: tuple[Parameter, ...] = ()
 
     def parameters(self) -> Iterator[Parameter]:
-        kind = ParameterKind.OTHER
         if self.is_linear:
-            kind = ParameterKind.LINEAR
-        elif self.float32:
-            kind = ParameterKind.FLOAT32
-        yield Parameter(kind, self.weight.elements, rows=self.weight.out_features)
-        if self.weight.bias:
-            yield Parameter(ParameterKind.OTHER, self.weight.out_features)
+            yield from self.weight.parameters()
+        else:
+            kind = ParameterKind.FLOAT32 if self.float32 else ParameterKind.OTHER
+            yield Parameter(kind, self.weight.elements, rows=self.weight.out_features)
+            if self.weight.bias:
+                yield Parameter(ParameterKind.OTHER, self.weight.out_features)
         yield from self.extra
 
 

@@ -100,8 +100,8 @@ class AttentionStyle:
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention:
         hidden_size = reader.integer("hidden_size")
         num_heads = reader.integer("num_attention_heads")
-        num_key_value_heads = self._key_value_heads(reader, num_heads)
         head_dim = self._head_dim(reader, hidden_size, num_heads)
+        num_key_value_heads = self._key_value_heads(reader, num_heads)
         query, key_value = num_heads * head_dim, num_key_value_heads * head_dim
         bias = is_set(self.bias, reader)
         alibi = is_set(self.alibi, reader)

@@ -149,6 +149,9 @@ class ExpertStyle:
     router_name: str = "gate"
     router_bias: bool = False
     router_is_linear: bool = False
+    router_has_own_class: bool = False
+    """It derives from ``nn.Linear`` and returns more than logits: bitsandbytes leaves it alone, and PEFT's adapter on
+    it cannot be trained."""
     router_float32: bool = False
     router_norm: bool = False
     """The router normalises its input, without a weight (Gemma 4)."""
@@ -192,7 +195,12 @@ class ExpertStyle:
             router=Router(
                 kind=self.router,
                 weight=Projection(
-                    self.router_name, hidden_size, experts, self.router_bias, adapted_as=(router,) if names else ()
+                    self.router_name,
+                    hidden_size,
+                    experts,
+                    self.router_bias,
+                    quantised=not self.router_has_own_class,
+                    adapted_as=None if self.router_is_linear else (router,) if names else (),
                 ),
                 is_linear=self.router_is_linear,
                 float32=self.router_float32,

@@ -180,7 +180,11 @@ SPARSE: Mapping[str, Family] = {
         mixers={"full_attention": BIASED_ATTENTION},
         mlps={
             "sparse": ExpertStyle(
-                router=RouterKind.SPARSE_MIXER, width="intermediate_size", router_name="router", router_is_linear=True
+                router=RouterKind.SPARSE_MIXER,
+                width="intermediate_size",
+                router_name="router",
+                router_is_linear=True,
+                router_has_own_class=True,
             )
         },
         plan=by_layer_type(sparse=all_sparse),
@@ -274,6 +278,7 @@ SPARSE: Mapping[str, Family] = {
                 width="intermediate_size",
                 router_name="router",
                 router_is_linear=True,
+                router_has_own_class=True,
                 shared=SharedStyle(width="intermediate_size"),
             ),
         },

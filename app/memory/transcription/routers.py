@@ -7,6 +7,7 @@ from app.memory.size import per_token
 from app.memory.tape import FLOAT32, Tape, Tensor
 from app.memory.transcription.elements import INDEX, Code, elements_of, ranked, tokens
 from app.memory.transcription.norms import apply_norm
+from app.memory.transcription.projections import project
 
 
 def route(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
@@ -74,6 +75,8 @@ def _weight(code: Code, mlp: SparseMlp) -> Tensor:
 
 
 def _logits(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
+    if mlp.router.is_linear:
+        return project(code, mlp.router.weight, x)
     return code.tape.linear(x, _weight(code, mlp), tokens(mlp.num_experts))
 
 
