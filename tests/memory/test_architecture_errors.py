@@ -71,7 +71,7 @@ MUTILATED: list[tuple[dict[str, Any], str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "key", "value"), MUTILATED, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(("config", "key", "value"), MUTILATED, ids=[str(index) for index in range(len(MUTILATED))])
 def test_a_mutilated_configuration_is_refused_clearly(config: dict[str, Any], key: str, value: Any) -> None:
     mutilated = {name: item for name, item in config.items() if name != key}
     if value is not MISSING:
