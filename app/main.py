@@ -12,6 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from app import __version__
+from app.admin.api import UPLOADS
+from app.admin.attempts import Attempts
+from app.admin.guard import AdminState
+from app.admin.install import install as install_admin
 from app.api import accuracy, docs, errors, health, lists, runs
 from app.api.error_page import error_page
 from app.api.metrics import metrics_router
@@ -35,7 +39,6 @@ from app.web.embed import routes as embeds
 logger = logging.getLogger(__name__)
 
 API_PREFIX: Final = "/api/v1"
-UPLOAD_PREFIX: Final = "/admin"
 
 DESCRIPTION: Final = """GPU memory, speed and cost of a fine-tuning run, and which card to rent for it.
 
@@ -88,6 +91,8 @@ def create_app(
     )
     app.state.parts = parts
     _include(app)
+    if catalogue is not None and settings.admin_enabled:
+        install_admin(app, _admin(settings, catalogue, parts))
     rates = rate_store(settings.rate_limit_storage)
     app.include_router(metrics_router(settings, catalogue, parts.snapshot, rates))
     app.router.routes.append(Route(MCP_PATH, tools, methods=["POST"]))
@@ -128,6 +133,17 @@ def _parts(
     return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
 
 
+def _admin(settings: Settings, catalogue: CatalogueService, parts: AppState) -> AdminState:
+    return AdminState(
+        settings=settings,
+        database=catalogue.database,
+        snapshot=parts.snapshot,
+        refresh=catalogue.refresh,
+        today=parts.today,
+        attempts=Attempts(),
+    )
+
+
 def _include(app: FastAPI) -> None:
     api = APIRouter(prefix=API_PREFIX)
     for router in (runs.router, lists.router, accuracy.router, health.router):
@@ -143,7 +159,7 @@ def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rate
     """Pure ASGI around everything, the outermost last."""
 
     def limit_of(path: str) -> int:
-        return settings.max_upload_bytes if path.startswith(UPLOAD_PREFIX) else settings.max_body_bytes
+        return settings.max_upload_bytes if path in UPLOADS else settings.max_body_bytes
 
     app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)
     add_rate_limit(app, settings, rates)

@@ -1,4 +1,4 @@
-"""Wrong keys cost time: each one from an address doubles how long that address must wait before the next is looked at."""
+"""Wrong keys cost time: each doubles how long its address must wait before another is looked at."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

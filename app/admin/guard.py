@@ -88,8 +88,8 @@ def require(holder: KeyHolder, scope: Scope) -> None:
 def require_own_form(request: Request) -> None:
     """Refuse a form that another site's page posted. Raises :class:`RefusedError` (403).
 
-    Browsers say where a request comes from in ``Sec-Fetch-Site``, older ones in ``Origin`` only; neither can be set by a
-    page. A request with neither is no browser's form.
+    Browsers say where a request comes from in ``Sec-Fetch-Site``, older ones in ``Origin`` only; no page can set
+    either. A request with neither is no browser's form.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None and site != "same-origin":

@@ -39,7 +39,8 @@ class BodyLimit:
         elif length is not None and length > UPLOAD_BYTES:
             await self.app(scope, receive, send)
         else:
-            await self._buffered(scope, receive, send, limit)
+            # What does not announce its size is held here, so it may have only what an upload may not exceed in memory.
+            await self._buffered(scope, receive, send, min(limit, UPLOAD_BYTES))
 
     async def _buffered(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         """Read the body up to the limit, then hand it on whole."""

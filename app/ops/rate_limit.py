@@ -23,6 +23,8 @@ COSTS: Final[Mapping[str, int]] = {
     "/mcp": 5,
 }
 FREE: Final = ("/healthz", "/readyz", "/metrics", "/static/", "/api/v1/healthz", "/api/v1/readyz", "/embed.js")
+OWN_KEYS: Final = "/api/v1/admin/"
+"""Addresses whose bearer keys are the operator's, which are looked at there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +66,7 @@ class RateLimit:
         if scope["type"] != "http" or scope["method"] == "OPTIONS" or scope["path"].startswith(FREE):
             await self.app(scope, receive, send)
             return
-        key = _bearer(scope) if self._limits.keys else None
+        key = _bearer(scope) if self._limits.keys and not scope["path"].startswith(OWN_KEYS) else None
         if key is not None and digest(key) not in self._limits.keys:
             refusal = problem(401, "This key is not known.", headers={"www-authenticate": "Bearer"})
             await refusal(scope, receive, send)
