@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from app.memory.families.classic import CLASSIC
 from app.memory.families.family import Family
 from app.memory.families.hybrid import HYBRID
+from app.memory.families.latent import LATENT
 from app.memory.families.llama_like import LLAMA, LLAMA_LIKE
 from app.memory.families.remote import REMOTE
 from app.memory.families.sparse import SPARSE
 from app.memory.families.vision import WRAPPERS, Wrapper
 
-FAMILIES: Mapping[str, Family] = {**LLAMA_LIKE, **CLASSIC, **SPARSE, **HYBRID, **REMOTE}
+FAMILIES: Mapping[str, Family] = {**LLAMA_LIKE, **CLASSIC, **SPARSE, **LATENT, **HYBRID, **REMOTE}
 
 __all__ = ["FAMILIES", "LLAMA", "WRAPPERS", "Family", "Wrapper"]

@@ -28,6 +28,9 @@ GATED_ATTENTION = AttentionStyle(
     output_gate=True,
 )
 LINEAR_LAYERS = every_nth(4, others="linear_attention", key="full_attention_interval")
+RECURRENT_NOTE = (
+    "Recurrent layers run as plain PyTorch operations; with flash-linear-attention or mamba-ssm they keep far less."
+)
 DELTA_DEFAULTS = {
     "linear_num_key_heads": 16,
     "linear_num_value_heads": 32,
@@ -131,7 +134,7 @@ HYBRID: Mapping[str, Family] = {
             "shared_expert_intermediate_size": 512,
             "norm_topk_prob": True,
         },
-        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
     ),
     "qwen3_5_text": Family(
         norm=NormKind.GEMMA_RMS,
@@ -139,7 +142,7 @@ HYBRID: Mapping[str, Family] = {
         mlps={"dense": GATED},
         plan=by_layer_type(LINEAR_LAYERS),
         defaults={**DELTA_DEFAULTS, "num_key_value_heads": 4},
-        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
     ),
     "qwen3_5_moe_text": Family(
         norm=NormKind.GEMMA_RMS,
@@ -154,7 +157,7 @@ HYBRID: Mapping[str, Family] = {
             "moe_intermediate_size": 512,
             "shared_expert_intermediate_size": 512,
         },
-        note="Multi-token-prediction layers are left out: Transformers does not train them.",
+        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
     ),
     "nemotron_h": Family(
         norm=NormKind.RMS_SCALE_LAST,
@@ -175,6 +178,7 @@ HYBRID: Mapping[str, Family] = {
             ),
         },
         plan=nemotron_pattern,
+        note=RECURRENT_NOTE,
         defaults={
             "hidden_act": "relu2",
             "head_dim": 128,

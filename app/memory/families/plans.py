@@ -54,7 +54,10 @@ def no_sparse(reader: ConfigReader, index: int) -> bool:
 
 
 def after_first_dense(reader: ConfigReader, index: int) -> bool:
-    """Experts after ``first_k_dense_replace`` layers (DeepSeek, GLM-4.5, dots)."""
+    """Experts where ``mlp_layer_types`` says, or after ``first_k_dense_replace`` layers (DeepSeek, GLM-4.5, dots)."""
+    listed = reader.raw("mlp_layer_types")
+    if isinstance(listed, list | tuple) and index < len(listed):
+        return bool(listed[index] == "sparse")
     return index >= reader.integer("first_k_dense_replace", 0, minimum=0)
 
 

@@ -1,9 +1,9 @@
-"""Mixtures of experts and latent attention, from transformers 5.23 ``models/<type>/``."""
+"""Mixtures of experts, from transformers 5.23 ``models/<type>/``."""
 
 from collections.abc import Mapping
 
 from app.memory.architecture import ExpertGate, NormKind, RotaryKind, RouterKind
-from app.memory.families.attention import OVER_ALL, PER_HEAD, AttentionStyle, LatentStyle
+from app.memory.families.attention import OVER_ALL, PER_HEAD, AttentionStyle
 from app.memory.families.family import Family
 from app.memory.families.llama_like import (
     BIASED_ATTENTION,
@@ -38,27 +38,6 @@ SIGMOID_EXPERTS = ExpertStyle(
     shared=shared_by_count("n_shared_experts"),
     converted="qwen2_moe",
 )
-DEEPSEEK_V3 = Family(
-    mixers={"full_attention": LatentStyle()},
-    mlps={"dense": GATED, "sparse": SIGMOID_EXPERTS},
-    plan=by_layer_type(sparse=after_first_dense),
-    converted_names=QWEN_NAMES,
-    # DeepSeek-V3's and Kimi K2's published values; their configurations state them all
-    defaults={
-        "first_k_dense_replace": 3,
-        "norm_topk_prob": True,
-        "kv_lora_rank": 512,
-        "qk_nope_head_dim": 128,
-        "qk_rope_head_dim": 64,
-        "v_head_dim": 128,
-        "n_shared_experts": 1,
-        "moe_intermediate_size": 2048,
-        "num_experts": 256,
-        "num_experts_per_tok": 8,
-    },
-    note="Multi-token-prediction layers are left out: Transformers does not train them.",
-)
-
 SPARSE: Mapping[str, Family] = {
     "mixtral": Family(
         mixers={"full_attention": PLAIN_ATTENTION},
@@ -296,46 +275,5 @@ SPARSE: Mapping[str, Family] = {
             "attention_chunk_size": 8192,
             "use_qk_norm": True,
         },
-    ),
-    "deepseek_v2": Family(
-        mixers={"full_attention": LatentStyle(rotary_kind=RotaryKind.COMPLEX)},
-        mlps={
-            "dense": GatedStyle(bias="mlp_bias"),
-            "sparse": ExpertStyle(
-                router=RouterKind.SOFTMAX_FLOAT32,
-                normalises=False,
-                scales=True,
-                shared=shared_by_count("n_shared_experts"),
-                converted="qwen2_moe",
-            ),
-        },
-        plan=by_layer_type(sparse=after_first_dense),
-        converted_names=QWEN_NAMES,
-        defaults={
-            "kv_lora_rank": 512,
-            "qk_nope_head_dim": 128,
-            "qk_rope_head_dim": 64,
-            "v_head_dim": 128,
-            "num_experts": 64,
-            "n_shared_experts": 2,
-        },
-    ),
-    "deepseek_v3": DEEPSEEK_V3,
-    "kimi_k2": DEEPSEEK_V3,
-    "glm4_moe_lite": DEEPSEEK_V3,
-    "glm_moe_dsa": Family(
-        mixers={"full_attention": LatentStyle(indexer=True)},
-        mlps={"dense": GATED, "sparse": SIGMOID_EXPERTS},
-        plan=by_layer_type(sparse=after_first_dense),
-        converted_names=QWEN_NAMES,
-        defaults={
-            **DEEPSEEK_V3.defaults,
-            "q_lora_rank": 2048,
-            "qk_nope_head_dim": 192,
-            "v_head_dim": 256,
-            "index_n_heads": 32,
-            "index_head_dim": 128,
-        },
-        note="Multi-token-prediction layers are left out: Transformers does not train them.",
     ),
 }
