@@ -116,8 +116,10 @@ def test_the_articles_speeds_stand_beside_ours() -> None:
     )
 
 
-def test_speed_time_and_cost_add_less_than_memory_takes() -> None:
-    for kind in MethodKind:
-        memory, fresh, again = microseconds(kind)
-        assert fresh < memory
-        assert again < memory
+def test_the_parts_of_an_estimate_are_timed_in_one_run() -> None:
+    # how they compare is printed by the benchmark: a timed assertion would test the machine
+    timing = microseconds(MethodKind.QLORA)
+    assert timing.memory > 0
+    assert timing.described > 0
+    assert timing.new_run > 0
+    assert timing.further_card > 0
