@@ -26,7 +26,7 @@ class Source(StrEnum):
     ARCHITECTURES = "traced_architectures"
     """Other families, small shapes, by the same harness."""
     HELD_OUT = "traced_held_out"
-    """The same families under other options, and Gemma 4: traced after the model was written, not fitted to."""
+    """The same families under other options: traced when the model was written, and not looked at before."""
 
 
 class Part(StrEnum):

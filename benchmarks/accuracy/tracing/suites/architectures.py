@@ -52,6 +52,8 @@ _FAMILIES = (
     _Family(slug="minimax-m2", layers=2),
     # PEFT cannot adapt the router of Llama 4, nor that of Phi-3.5 above: a linear layer that returns two tensors.
     _Family(slug="llama-4-scout-17b-16e", pattern=4, all_linear=_GATED_LINEARS),
+    _Family(slug="gemma-4-26b-a4b", layers=6, pattern=None),
+    _Family(slug="gemma-4-31b-it", layers=6, pattern=None),
     # Latent attention.
     _Family(slug="deepseek-v2-lite", layers=3),
     _Family(slug="deepseek-v3-671b", layers=4, changes={"n_routed_experts": 32}),
