@@ -23,6 +23,8 @@ from app.api.openapi import PROBLEM_SCHEMA
 from app.api.state import AppState, ConfigStore
 from app.catalogue.configs import StoredConfigs
 from app.catalogue.database import Database
+from app.catalogue.hub import HubModels
+from app.catalogue.hub_client import HubClient
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
 from app.mcp import PATH as MCP_PATH
@@ -60,12 +62,14 @@ def create_app(
     """
     settings = settings or Settings()
     catalogue: CatalogueService | None = None
+    hub: HubModels | None = None
     if snapshot is None or configs is None:
         database = Database(settings.database_url)
         configs = configs or StoredConfigs(database, limit=settings.max_stored_configs)
+        hub = _hub(settings, database)
         if snapshot is None:
             catalogue = CatalogueService(database, poll_seconds=settings.catalogue_poll_seconds)
-    parts = _parts(settings, catalogue, snapshot, configs, today or _utc_today)
+    parts = _parts(settings, catalogue, snapshot, configs, hub, today or _utc_today)
     tools = McpEndpoint(parts)
 
     @asynccontextmanager
@@ -77,6 +81,8 @@ def create_app(
         gc.freeze()
         async with tools.running():
             yield
+        if hub is not None:
+            hub.close()
         if catalogue is not None:
             catalogue.stop()
 
@@ -108,6 +114,7 @@ def _parts(
     catalogue: CatalogueService | None,
     snapshot: Snapshot | None,
     configs: ConfigStore,
+    hub: HubModels | None,
     today: Callable[[], date],
 ) -> AppState:
     def current() -> Snapshot:
@@ -129,8 +136,21 @@ def _parts(
         contact_url=settings.contact_url,
         public_url=settings.public_url,
         stored_config=configs.get,
+        hub=hub.lookup if hub is not None else None,
     )
     return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
+
+
+def _hub(settings: Settings, database: Database) -> HubModels | None:
+    if settings.hub_url is None:
+        return None
+    client = HubClient(
+        base_url=settings.hub_url,
+        token=settings.hub_token.get_secret_value() if settings.hub_token else None,
+        timeout_seconds=settings.hub_timeout_seconds,
+        max_bytes=settings.hub_max_bytes,
+    )
+    return HubModels(client, database, cache_days=settings.hub_cache_days, limit=settings.max_stored_configs)
 
 
 def _admin(settings: Settings, catalogue: CatalogueService, parts: AppState) -> AdminState:

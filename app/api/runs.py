@@ -26,7 +26,7 @@ from app.request import (
 )
 from app.services.compare import compare
 from app.services.estimate import estimate
-from app.services.lookup import CONFIG_PREFIX, config_hash
+from app.services.lookup import CONFIG_PREFIX, asks_hub, config_hash
 from app.services.recommend import recommend
 from app.services.results import CompareResult, EstimateResult, RecommendResult
 
@@ -79,9 +79,14 @@ def _query(model: type[Run], examples: Mapping[str, Mapping[str, Any]]) -> dict[
 
 
 async def _answer_run(request: Request, run: Run) -> Response:
-    """On the event loop, since it takes well under a millisecond; beside it where cards or the database are asked."""
+    """On the event loop, since it takes well under a millisecond; beside it where cards, SQL or the hub are asked."""
     state = state_of(request)
-    asks_much = run.gpus is not GpuListing.NONE or run.config is not None or CONFIG_PREFIX in (run.model or "").lower()
+    asks_much = (
+        run.gpus is not GpuListing.NONE
+        or run.config is not None
+        or CONFIG_PREFIX in (run.model or "").lower()
+        or asks_hub(run.model, state.snapshot(), state.policy)
+    )
     result = await run_in_threadpool(_estimated, state, run) if asks_much else _estimated(state, run)
     return _answered(_ESTIMATE, result)
 

@@ -56,9 +56,11 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.run.num_gpus) if going and gpu else None,
         gpus=_cards(assessment),
         suggestions=_suggestions(assessment, memory, gpu, verdict, going),
-        assumptions=(*memory.assumptions, *going.speed.assumptions, *going.job.assumptions)
-        if going
-        else memory.assumptions,
+        assumptions=(
+            *filter(None, [assessment.model.source]),
+            *memory.assumptions,
+            *((*going.speed.assumptions, *going.job.assumptions) if going else ()),
+        ),
         warnings=_warnings(assessment, memory),
         similar_measurements=similar_measurements(assessment.run, assessment.model.architecture),
         versions=Versions(

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from app.catalogue.facts import CatalogueGpu
-from app.catalogue.snapshot import Snapshot
+from app.catalogue.hub_answer import HubLookup, HubRefusal, HubShape, hub_id_of
+from app.catalogue.snapshot import Resolution, Snapshot
 from app.memory.architecture import Architecture
 from app.memory.build import parse_config
 from app.memory.config import ConfigError
@@ -21,6 +22,8 @@ from app.services.results import ModelSummary
 
 CONFIG_PREFIX = "config:"
 MAX_CONFIG_BYTES = 64 * 1024
+MAX_BASES = 3
+"""How far from an adapter or a copy to its base: an adapter of a copy of a model is two."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +35,8 @@ class FoundModel:
     reference: str
     """What a permalink names: the catalogue slug, or ``config:<hash>``."""
     note: str | None
+    source: str | None = None
+    """Where the shape was read, if not in the catalogue."""
 
 
 def find_model(given: Run, snapshot: Snapshot, policy: Policy) -> FoundModel:
@@ -58,15 +63,75 @@ def find_model(given: Run, snapshot: Snapshot, policy: Policy) -> FoundModel:
                 )
             )
         return _from_config(config, key, field="model")
-    return _from_catalogue(given.model, snapshot)
+    found = snapshot.resolve_model(given.model)
+    if found is not None:
+        return _from_catalogue(found)
+    hub_id = hub_id_of(given.model)
+    if hub_id is not None and policy.hub is not None:
+        return _from_hub(hub_id, snapshot, policy.hub)
+    raise _unknown(given.model, snapshot)
 
 
-def _from_catalogue(name: str, snapshot: Snapshot) -> FoundModel:
-    found = snapshot.resolve_model(name)
-    if found is None:
-        near = tuple(model.slug for model in snapshot.nearest_models(name))
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise RequestError(FieldError(field="model", message=f"is not in the catalogue.{hint}", suggestions=near))
+def asks_hub(name: str | None, snapshot: Snapshot, policy: Policy) -> bool:
+    """Whether finding this model may take a look at the hub, which is not for an event loop to wait for."""
+    return (
+        policy.hub is not None
+        and name is not None
+        and "/" in name
+        and hub_id_of(name) is not None
+        and snapshot.resolve_model(name) is None
+    )
+
+
+def _unknown(name: str, snapshot: Snapshot, message: str = "is not in the catalogue.") -> RequestError:
+    near = tuple(model.slug for model in snapshot.nearest_models(name))
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return RequestError(FieldError(field="model", message=f"{message}{hint}", suggestions=near))
+
+
+def _from_hub(hub_id: str, snapshot: Snapshot, lookup: HubLookup) -> FoundModel:
+    """What the hub has under an id, or the base it leads to, which the catalogue may know."""
+    notes: list[str] = []
+    copy: HubShape | None = None
+    asked = hub_id
+    for _ in range(MAX_BASES + 1):
+        answer = lookup(asked)
+        if isinstance(answer, HubShape):
+            return _from_shape(answer, notes)
+        if isinstance(answer, HubRefusal):
+            if copy is not None:
+                return _from_shape(copy, [])
+            about = f"leads to {asked}, which " if notes else ""
+            raise _unknown(hub_id, snapshot, f"{about}{answer.message}")
+        notes.append(answer.note)
+        copy, asked = copy or answer.copy, answer.hub_id
+        found = snapshot.resolve_model(asked)
+        if found is not None:
+            return _from_catalogue(Resolution(found.model, " ".join([*notes, *filter(None, [found.note])])))
+    raise _unknown(hub_id, snapshot, "leads from one base model to the next without an end.")
+
+
+def _from_shape(shape: HubShape, notes: Sequence[str]) -> FoundModel:
+    try:
+        architecture = _parsed(canonical_config(shape.config).decode())
+    except ConfigError as problem:
+        message = f"has a config.json on the hub that cannot be computed with: {problem.field} {problem.message}."
+        raise RequestError(FieldError(field="model", message=message)) from None
+    summary = ModelSummary(
+        slug=shape.hub_id,
+        name=shape.hub_id,
+        hf_id=shape.hub_id,
+        model_type=architecture.model_type,
+        recognised=architecture.recognised,
+        max_position_embeddings=architecture.max_position_embeddings,
+    )
+    note = " ".join([*notes, *filter(None, [shape.note])]) or None
+    return FoundModel(
+        architecture=architecture, summary=summary, reference=shape.hub_id, note=note, source=shape.source
+    )
+
+
+def _from_catalogue(found: Resolution) -> FoundModel:
     model = found.model
     try:
         architecture = model.architecture

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from app.catalogue.hub_answer import HubLookup
 from app.catalogue.snapshot import OfferFilter
 from app.request import Run
 
@@ -21,6 +22,8 @@ class Policy:
     public_url: str | None = None
     """This site as its visitors address it; None where links are relative."""
     stored_config: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    hub: HubLookup | None = None
+    """Looks up a model that is not in the catalogue by its id on the hub; may take seconds. None where it may not."""
 
     def market(self, run: Run, today: date) -> OfferFilter:
         """Which offers count for a run with every field filled in."""

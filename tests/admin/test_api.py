@@ -1,6 +1,5 @@
 """Prices, rates and keys through the API, on both databases."""
 
-import json
 import time
 from decimal import Decimal
 from typing import Any
