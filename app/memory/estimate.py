@@ -29,9 +29,17 @@ from app.memory.parallelism import (
     stages,
 )
 from app.memory.peaks import peak_moments
-from app.memory.phases import Held, SizedPhase, computing_phases, held_throughout, overhead, updating_phases
+from app.memory.phases import (
+    Held,
+    SizedPhase,
+    computing_phases,
+    held_throughout,
+    overhead,
+    update_temporaries,
+    updating_phases,
+)
 from app.memory.policy import Policy, make_policy
-from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName, Phase
+from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName
 from app.memory.states import States, model_states
 from app.memory.step import WHOLE, Spread, StepMoment
 from app.memory.verdict import judge
@@ -57,7 +65,7 @@ def estimate_memory(
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
     estimates = [
-        _estimate_rank(_size_rank(part, method, precision, batch, layout, workspaces), layout)
+        _estimate_rank(_place_rank(part, method, precision, batch, layout, workspaces), layout)
         for part in stages(architecture, layout.pipeline * layout.split)
     ]
     fullest = max(estimates, key=lambda estimate: estimate.peak_allocated_bytes)
@@ -89,7 +97,7 @@ def required_bytes(
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
     peak_bytes = max(
-        _size_rank(part, method, precision, batch, layout, workspaces).peak.bytes
+        _place_rank(part, method, precision, batch, layout, workspaces).peak_bytes()
         for part in stages(architecture, layout.pipeline * layout.split)
     )
     return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _context_bytes(layout)
@@ -100,8 +108,8 @@ def _context_bytes(layout: Layout) -> int:
 
 
 @dataclass(slots=True)
-class _SizedRank:
-    """One rank's phases, and what they were sized from."""
+class _Rank:
+    """What one rank holds throughout, and the moments at which its step can peak."""
 
     architecture: Architecture
     method: Method
@@ -112,16 +120,27 @@ class _SizedRank:
     held: Held
     tile: LossTile
     moments: tuple[StepMoment, ...]
-    computing: list[SizedPhase]
-    updating: list[SizedPhase]
 
-    @property
+    def peak_bytes(self) -> int:
+        """The largest of :meth:`phases`, without making them."""
+        micro_batch_size, sequence_length = self.batch.micro_batch_size, self.batch.sequence_length
+        computing = max([moment.total.at(micro_batch_size, sequence_length) for moment in self.moments])
+        return sum(self.held.values()) + max(computing, self.updating_bytes())
+
+    def updating_bytes(self) -> int:
+        """What clipping and the update add to what lives throughout."""
+        gradients = 0 if ComponentName.GRADIENTS in self.held else self.states.gradients
+        return gradients + max(update_temporaries(self.states, clips=self.clips).values())
+
     def phases(self) -> list[SizedPhase]:
-        return [*self.computing, *self.updating]
+        return [
+            *computing_phases(self.moments, self.held, self.batch),
+            *updating_phases(self.states, self.held, clips=self.clips),
+        ]
 
     @property
-    def peak(self) -> SizedPhase:
-        return max(self.phases, key=lambda phase: phase.bytes)
+    def clips(self) -> bool:
+        return self.method.max_grad_norm > 0
 
     def growth(self) -> Growth:
         batch = self.batch
@@ -135,28 +154,25 @@ class _SizedRank:
             bounds=tuple(tuple([moment.total for moment in moments]) for moments in bounds),
             sequence_length=batch.sequence_length,
             throughout_bytes=sum(self.held.values()),
-            update_bytes=max(phase.bytes for phase in self.updating),
+            update_bytes=sum(self.held.values()) + self.updating_bytes(),
         )
 
     def moments_of(self, batch: Batch, tile: LossTile) -> tuple[StepMoment, ...]:
         return run_moments(self.architecture, self.policy, self.states, batch, _rank_of(self.method), tile, self.spread)
-
-    def breakdown(self) -> tuple[Phase, ...]:
-        return tuple(phase.broken_down(self.batch) for phase in self.phases)
 
 
 def _rank_of(method: Method) -> int:
     return method.adapter.rank if method.adapter else 0
 
 
-def _size_rank(
+def _place_rank(
     architecture: Architecture,
     method: Method,
     precision: Precision,
     batch: Batch,
     layout: Layout,
     workspaces: int,
-) -> _SizedRank:
+) -> _Rank:
     policy = make_policy(method, precision.policy, batch, layout.traits)
     batch = local_batch(batch, layout)
     states = model_states(architecture, method, policy, layout)
@@ -165,7 +181,7 @@ def _size_rank(
     held[ComponentName.WORKSPACES] = workspaces
     tile = loss_tile(batch.loss_kernel, architecture, batch.micro_batch_size * batch.sequence_length)
     moments = run_moments(architecture, policy, states, batch, _rank_of(method), tile, spread)
-    return _SizedRank(
+    return _Rank(
         architecture,
         method,
         policy,
@@ -175,17 +191,16 @@ def _size_rank(
         held,
         tile,
         moments,
-        computing_phases(moments, held, batch),
-        updating_phases(states, held, clips=method.max_grad_norm > 0),
     )
 
 
-def _estimate_rank(sized: _SizedRank, layout: Layout) -> MemoryEstimate:
-    architecture, peak = sized.architecture, sized.peak
+def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
+    architecture, batch, phases = placed.architecture, placed.batch, placed.phases()
+    peak = max(phases, key=lambda phase: phase.bytes)
     allocated = allocated_interval(peak.bytes, recognised=architecture.recognised, spread=not layout.is_single)
     slack, context = share(peak.bytes, SLACK_MEDIAN), _context_bytes(layout)
     return MemoryEstimate(
-        parameters=sized.states.counts,
+        parameters=placed.states.counts,
         peak_allocated_bytes=peak.bytes,
         peak_allocated=allocated,
         peak_reserved_bytes=peak.bytes + slack,
@@ -198,11 +213,11 @@ def _estimate_rank(sized: _SizedRank, layout: Layout) -> MemoryEstimate:
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
             overhead(OverheadName.CUDA_CONTEXT, context),
         ),
-        host_bytes=sized.states.host,
-        assumptions=_assumptions(architecture, sized.method, sized.policy, sized.batch, layout),
+        host_bytes=placed.states.host,
+        assumptions=_assumptions(architecture, placed.method, placed.policy, batch, layout),
         warnings=_warnings(architecture),
-        breakdown=sized.breakdown,
-        grows=sized.growth,
+        breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
+        grows=placed.growth,
     )
 
 

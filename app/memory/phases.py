@@ -79,14 +79,18 @@ def computing_phases(moments: tuple[StepMoment, ...], held: Held, batch: Batch) 
     ]
 
 
-def updating_phases(states: States, held: Held, *, clips: bool) -> list[SizedPhase]:
+def update_temporaries(states: States, *, clips: bool) -> dict[PhaseName, int]:
     """Clipping keeps a norm a tensor (``torch/nn/utils/clip_grad.py``); the update its own temporaries."""
-    temporaries = {PhaseName.OPTIMIZER_STEP: states.step_temporary}
-    if clips:
-        norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
-        temporaries = {PhaseName.CLIP: norms, **temporaries}
+    if not clips:
+        return {PhaseName.OPTIMIZER_STEP: states.step_temporary}
+    norms = states.trained_tensors * ALLOCATION_BLOCK_BYTES
+    return {PhaseName.CLIP: norms, PhaseName.OPTIMIZER_STEP: states.step_temporary}
+
+
+def updating_phases(states: States, held: Held, *, clips: bool) -> list[SizedPhase]:
+    """Clipping, where there is any, and the update."""
     phases = []
-    for name, temporary in temporaries.items():
+    for name, temporary in update_temporaries(states, clips=clips).items():
         parts = {**held, ComponentName.GRADIENTS: states.gradients, ComponentName.TEMPORARIES: temporary}
         phases.append(SizedPhase(name, sum(parts.values()), parts))
     return phases

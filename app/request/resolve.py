@@ -206,4 +206,5 @@ def _ignored(run: Run, asked: set[str]) -> tuple[str, ...]:
         without_effect.add("offload_target")
     if run.max_steps is not None:
         without_effect.add("epochs")
-    return tuple(name for name in FIELDS if name in asked and name in without_effect)
+    without_effect &= asked
+    return tuple(name for name in FIELDS if name in without_effect) if without_effect else ()

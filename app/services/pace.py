@@ -8,7 +8,7 @@ from app.memory.architecture import Architecture
 from app.request import Groups
 from app.services.market import offer_report
 from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
-from app.speed.cost import JobSeconds, run_cost
+from app.speed.cost import JobSeconds, paid_amount, run_cost
 from app.speed.estimate import SpeedEstimate, Unsupported, estimate_speed
 from app.speed.job import JobTime, job_time
 
@@ -75,5 +75,5 @@ def cost_report(job: JobTime, offer: Offer, num_gpus: int) -> CostReport:
 
 def cheapest_cost(job: JobTime, offers: Iterable[Offer], num_gpus: int) -> CostReport | None:
     """The offer that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
-    reports = (cost_report(job, offer, num_gpus) for offer in offers)
-    return min(reports, key=lambda report: report.amount, default=None)
+    cheapest = min(offers, key=lambda offer: paid_amount(job.total_seconds, offer, num_gpus), default=None)
+    return cost_report(job, cheapest, num_gpus) if cheapest else None

@@ -95,15 +95,11 @@ def run_cost(
     target, factor, notes = _conversion(price.currency, currency, rates)
     periods = _periods(seconds.expected, price)
     setup = (price.setup_fee or Decimal(0)) * servers * factor
-
-    def paid(job_seconds: float) -> Decimal:
-        return to_minor_unit(price.amount * _periods(job_seconds, price) * servers * factor + setup, target)
-
     paid_seconds = periods * _period_seconds(price)
     return Cost(
-        amount=paid(seconds.expected),
-        amount_low=paid(seconds.low),
-        amount_high=paid(seconds.high),
+        amount=_paid(seconds.expected, price, servers, factor, target),
+        amount_low=_paid(seconds.low, price, servers, factor, target),
+        amount_high=_paid(seconds.high, price, servers, factor, target),
         currency=target,
         servers=servers,
         period=str(price.period),
@@ -113,6 +109,16 @@ def run_cost(
         setup_amount=to_minor_unit(setup, target),
         notes=(*notes, *_price_notes(price, servers, num_gpus)),
     )
+
+
+def paid_amount(job_seconds: float, price: ServerPrice, num_gpus: int) -> Decimal:
+    """The ``amount`` of :func:`run_cost` in the price's own currency: to find the cheapest of several."""
+    return _paid(job_seconds, price, -(-num_gpus // price.gpus_per_server), Decimal(1), price.currency)
+
+
+def _paid(job_seconds: float, price: ServerPrice, servers: int, factor: Decimal, currency: str) -> Decimal:
+    setup = price.setup_fee or Decimal(0)
+    return to_minor_unit((price.amount * _periods(job_seconds, price) + setup) * servers * factor, currency)
 
 
 def to_minor_unit(amount: Decimal, currency: str) -> Decimal:

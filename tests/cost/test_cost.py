@@ -8,7 +8,7 @@ import pytest
 
 from app.catalogue.facts import HOURS_PER_MONTH as CATALOGUE_HOURS_PER_MONTH
 from app.catalogue.facts import Commitment, Offer, Period, Rates
-from app.speed.cost import HOURS_PER_MONTH, JobSeconds, run_cost, to_minor_unit
+from app.speed.cost import HOURS_PER_MONTH, JobSeconds, paid_amount, run_cost, to_minor_unit
 
 RATES = Rates(base="USD", per_base={"GBP": Decimal("0.8"), "EUR": Decimal("0.9")}, observed_on=date(2026, 11, 1))
 
@@ -146,6 +146,11 @@ def test_cost_is_exact(case: Case) -> None:
     assert cost.currency == case.currency
     for note in case.notes:
         assert note in cost.notes
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.wanted is None], ids=lambda case: case.name)
+def test_the_amount_alone_is_that_of_the_whole_cost(case: Case) -> None:
+    assert str(paid_amount(case.seconds.expected, case.offer, case.num_gpus)) == case.amount
 
 
 def test_a_month_says_how_many_runs_it_holds() -> None:
