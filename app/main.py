@@ -21,6 +21,7 @@ from app.api.error_page import error_page
 from app.api.metrics import metrics_router
 from app.api.openapi import PROBLEM_SCHEMA
 from app.api.state import AppState, ConfigStore
+from app.catalogue.asked import Asked
 from app.catalogue.configs import StoredConfigs
 from app.catalogue.database import Database
 from app.catalogue.hub import HubModels
@@ -76,11 +77,13 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if catalogue is not None:
             catalogue.start()
+        parts.asked.start()
         # What is loaded by now stays: the collector need not walk the catalogue again and again.
         gc.collect()
         gc.freeze()
         async with tools.running():
             yield
+        parts.asked.stop()
         if hub is not None:
             hub.close()
         if catalogue is not None:
@@ -138,7 +141,10 @@ def _parts(
         stored_config=configs.get,
         hub=hub.lookup if hub is not None else None,
     )
-    return AppState(settings=settings, snapshot=current, today=today, configs=configs, policy=policy, ready=missing)
+    asked = Asked(catalogue.database if catalogue is not None else None, today)
+    return AppState(
+        settings=settings, snapshot=current, today=today, configs=configs, policy=policy, asked=asked, ready=missing
+    )
 
 
 def _hub(settings: Settings, database: Database) -> HubModels | None:

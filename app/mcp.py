@@ -63,6 +63,7 @@ class _Answering:
 
 def _estimate(state: AppState, arguments: Mapping[str, Any]) -> Any:
     run = parse_json({"gpus": GpuListing.NONE.value, **arguments})
+    state.asked.run({"model": run.model, "gpu": run.gpu}, state.snapshot())
     result = estimate(run, state.snapshot(), state.today(), state.policy)
     count_estimate(result.run.method)
     return json.loads(_ESTIMATE(result))

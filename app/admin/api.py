@@ -44,7 +44,7 @@ from app.request import FieldError, RequestError
 
 API_PREFIX: Final = "/api/v1"
 PREFIX: Final = f"{API_PREFIX}/admin"
-UPLOADS: Final = frozenset({f"{PREFIX}/offers", f"{PREFIX}/rates"})
+UPLOADS: Final = frozenset({f"{PREFIX}/offers", f"{PREFIX}/rates", "/admin/upload"})
 """Addresses that take a whole price list."""
 CSV: Final = "text/csv"
 JSON: Final = "application/json"

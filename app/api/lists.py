@@ -77,8 +77,12 @@ def _listed(kind: type, what: str) -> dict[int | str, dict[str, object]]:
 @router.get("/models.csv", include_in_schema=False, response_model=None)
 async def list_models(request: Request, query: Annotated[ModelQuery, Query()]) -> Response:
     """The catalogue's models, searched and filtered."""
-    snapshot = state_of(request).snapshot()
-    rows = [model for model in _found_models(snapshot, query.q) if _model_passes(model, query)]
+    state = state_of(request)
+    snapshot = state.snapshot()
+    found = _found_models(snapshot, query.q)
+    if query.q and not found:
+        state.asked.not_found(query.q)
+    rows = [model for model in found if _model_passes(model, query)]
     return answer(
         request,
         rows,

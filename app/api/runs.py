@@ -92,7 +92,10 @@ async def _answer_run(request: Request, run: Run) -> Response:
 
 
 def _estimated(state: AppState, run: Run) -> EstimateResult:
-    result = estimate(run, state.snapshot(), state.today(), state.policy)
+    snapshot = state.snapshot()
+    method = run.method.value if "method" in run.model_fields_set else None
+    state.asked.run({"model": run.model, "method": method, "gpu": run.gpu}, snapshot)
+    result = estimate(run, snapshot, state.today(), state.policy)
     count_estimate(result.run.method)
     if run.config is not None:
         state.configs.put(config_hash(run.config), run.config)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from fastapi import Request
 
+from app.catalogue.asked import Asked
 from app.catalogue.snapshot import Snapshot
 from app.services.policy import Policy
 from app.settings import Settings
@@ -32,6 +33,8 @@ class AppState:
     today: Callable[[], date]
     configs: ConfigStore
     policy: Policy
+    asked: Asked
+    """Counts what people ask for."""
     ready: Callable[[], str | None]
     """None when the service can answer, else what is missing."""
 

@@ -118,6 +118,7 @@ async def go(request: Request, offer_id: str) -> Response:
     campaign = Campaign.of(request.query_params)
     response = _sent_on(destination(offer, campaign) if offer is not None else None)
     if offer is not None and _counts(request):
+        state_of(request).asked.click(offer.id)
         ORDER_CLICKS.labels(provider=offer.provider_slug, gpu=offer.gpu).inc()
         logger.info("order_click", extra={"offer": offer.id, "ref": campaign.ref, "utm": campaign.utm_query})
     return response

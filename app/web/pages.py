@@ -101,6 +101,7 @@ async def calculator(request: Request) -> Response:
     """The calculator; a run that cannot be read comes back as the filled form with status 422."""
     parts = state_of(request)
     context = page_context(request, parts)
+    parts.asked.run(request.query_params, parts.snapshot())
 
     def make() -> tuple[bytes, int]:
         snapshot, today = parts.snapshot(), parts.today()

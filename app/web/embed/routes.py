@@ -81,6 +81,7 @@ class Embeds:
         return read_query(request.query_params.multi_items(), self._settings)
 
     def _answer(self, query: EmbedQuery) -> Answer:
+        self._parts.asked.run(dict(query.pairs), self._parts.snapshot())
         preferences = {"units": query.kept["units"]} if "units" in query.kept else {}
         return answer(query.pairs, self._parts.snapshot(), self._parts.today(), self._parts.policy, preferences)
 
