@@ -5,6 +5,8 @@ const announcement = document.getElementById("announce");
 const TYPING_PAUSE_MS = 250;
 let pending;
 let timer;
+/** The query last asked for: leaving a field that was already answered must not replace the page under a click. */
+let asked;
 
 /** The form as a query: nothing empty, nothing that only repeats a default. */
 function query() {
@@ -42,13 +44,16 @@ async function refresh() {
   clearTimeout(timer);
   pending?.abort();
   pending = new AbortController();
-  const address = `${form.getAttribute("action")}?${query()}`;
+  asked = query().toString();
+  const address = `${form.getAttribute("action")}?${asked}`;
   try {
     const response = await fetch(address, { signal: pending.signal, headers: { accept: "text/html" } });
     if (!response.ok && response.status !== 422) throw new Error(response.statusText);
     put(new DOMParser().parseFromString(await response.text(), "text/html"));
   } catch (problem) {
-    if (problem.name !== "AbortError") announcement.textContent = form.dataset.offline;
+    if (problem.name === "AbortError") return;
+    asked = undefined;
+    announcement.textContent = form.dataset.offline;
     return;
   }
   const verdict = document.getElementById("verdict");
@@ -92,7 +97,9 @@ form.addEventListener("input", (event) => {
   clearTimeout(timer);
   timer = setTimeout(refresh, TYPING_PAUSE_MS);
 });
-form.addEventListener("change", refresh);
+form.addEventListener("change", () => {
+  if (query().toString() !== asked) refresh();
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh();
