@@ -34,10 +34,10 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 Offset = Annotated[int, Query(ge=0, le=10**9)]
 
 SCOPE_TEXTS: Final = {
-    Scope.READ: "sees offers, history, audit trail and what was asked for",
-    Scope.OFFERS: "changes offers",
-    Scope.RATES: "changes currency rates",
-    Scope.KEYS: "creates and revokes keys",
+    Scope.READ: "see offers, history, audit trail and what was asked for",
+    Scope.OFFERS: "change offers",
+    Scope.RATES: "change currency rates",
+    Scope.KEYS: "create and revoke keys",
 }
 KIND_TITLES: Final = {
     "model": "Models",
@@ -270,7 +270,7 @@ def _keys(
         action=f"{HOME}/keys",
         button="Create key",
         fields=(Field(name="name", label="Name", value=name, is_required=True, hint="History names it."),),
-        checks_label="It",
+        checks_label="What it may do",
         checks=tuple(
             Choice(value=scope, text=SCOPE_TEXTS[scope], is_chosen=scope in (chosen or ()))
             for scope in Scope
@@ -278,7 +278,7 @@ def _keys(
         ),
     )
     table = Table(
-        title="Keys",
+        title="All keys",
         headings=columns("Name", "Opens", "Made (UTC)", "Last used (UTC)", "State"),
         rows=tuple(_key_row(key) for key in found),
         empty="There are no keys.",

@@ -68,7 +68,7 @@ def _decimal(raw: object) -> Decimal:
         hint = " (a point, not a comma)" if "," in str(raw) else ""
         raise FieldError(f"write a number such as 0.35{hint}") from error
     exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or abs(value) > MAX_AMOUNT:
+    if not isinstance(exponent, int) or value.copy_abs() > MAX_AMOUNT:
         raise FieldError(f"must be at most {MAX_AMOUNT:,}")
     if -exponent > MAX_DECIMAL_PLACES:
         raise FieldError(f"has more than {MAX_DECIMAL_PLACES} decimal places")
