@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from app.catalogue.facts import CatalogueGpu, Offer
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.config import ConfigError
@@ -151,7 +153,7 @@ class Assessment:
         return evaluate(self.memory(device).required_bytes, self.run, self.with_switch, needs, model)
 
     def with_switch(self, switch: Switch) -> Run | None:
-        """The run with a switch turned, or None where that contradicts the request."""
+        """The run with a switch turned, or None where that contradicts the request or leaves a field's bounds."""
         return self.with_changes(switch.changes)
 
     def with_changes(self, changes: Mapping[str, FieldValue]) -> Run | None:
@@ -166,5 +168,5 @@ class Assessment:
             values.pop("global_batch_size", None)
         try:
             return fill_in(Run.model_validate(values), currency=self.policy.currency)
-        except RequestError:
+        except (RequestError, ValidationError):
             return None

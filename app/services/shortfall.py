@@ -84,4 +84,7 @@ def nothing_holds(assessment: Assessment, cards: tuple[CatalogueGpu, ...]) -> It
             f"{gib(static_bytes(memory))} GiB in all.",
         )
     else:
-        yield Reason(code="more_cards", text=f"Even 64 × {largest.name} do not hold it with this micro-batch.")
+        yield Reason(
+            code="more_cards",
+            text=f"No number of {largest.name} up to 64 holds it with this micro-batch and these parallel degrees.",
+        )

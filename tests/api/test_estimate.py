@@ -1,5 +1,6 @@
 """``/estimate``: shapes, sums, verdicts, links, configurations."""
 
+import math
 from typing import Any
 
 import pytest
@@ -198,3 +199,33 @@ def test_a_batch_answers_each_run_by_itself(client: TestClient) -> None:
 def test_a_batch_that_is_none_is_refused(client: TestClient, body: Any) -> None:
     response = client.post(f"{URL}/batch", json=body)
     assert response.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "degrees",
+    [
+        {"num_gpus": 6, "tensor_parallel": 3},
+        {"num_gpus": 8, "tensor_parallel": 8},
+        {"num_gpus": 8, "pipeline_parallel": 8},
+        {"num_gpus": 5, "pipeline_parallel": 5},
+        {"num_gpus": 12, "tensor_parallel": 3, "pipeline_parallel": 2, "context_parallel": 2},
+    ],
+)
+def test_cards_too_small_are_counted_only_in_numbers_that_the_degrees_divide(
+    client: TestClient, degrees: dict[str, int]
+) -> None:
+    response = client.post(URL, json={"model": "mixtral-8x7b-v0.1", "method": "full", "gpus": "all", **degrees})
+    assert response.status_code == 200
+    model_parallel = math.prod(size for name, size in degrees.items() if name != "num_gpus")
+    short = [card["min_gpus"] for card in response.json()["gpus"] if card["verdict"] == "does_not_fit"]
+    assert short
+    assert all(count is None or count % model_parallel == 0 for count in short)
+
+
+def test_a_suggestion_that_would_leave_a_fields_bounds_is_not_made(client: TestClient) -> None:
+    most = 1_048_576
+    response = client.post(URL, json={"model": "llama-3-8b", "gradient_accumulation_steps": most, "gpus": "none"})
+    assert response.status_code == 200
+    changes = [suggestion["changes"] for suggestion in response.json()["suggestions"]]
+    assert changes
+    assert all(change.get("gradient_accumulation_steps", most) <= most for change in changes)
