@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from app.memory.architecture import Architecture
+from app.memory.architecture import Architecture, ParameterKind
 from app.memory.device import Device
 from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, copies_shifted_logits, loss_tile
@@ -215,7 +215,7 @@ def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
         ),
         host_bytes=placed.states.host,
         assumptions=_assumptions(architecture, placed.method, placed.policy, batch, layout),
-        warnings=_warnings(architecture),
+        warnings=_warnings(architecture, placed.policy),
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
         grows=placed.growth,
     )
@@ -294,8 +294,22 @@ BASE_ASSUMPTIONS = (
 )
 
 
-def _warnings(architecture: Architecture) -> tuple[Notice, ...]:
-    return tuple(Notice("architecture", note) for note in architecture.notes)
+def _warnings(architecture: Architecture, policy: Policy) -> tuple[Notice, ...]:
+    notices = [Notice("architecture", note) for note in architecture.notes]
+    experts = sum(
+        parameter.elements * parameter.count
+        for parameter in architecture.parameters
+        if parameter.kind is ParameterKind.EXPERTS
+    )
+    if experts and policy.quantization is not None:
+        notices.append(
+            Notice(
+                "experts_not_quantised",
+                f"{experts / architecture.total_parameters:.0%} of the weights are fused experts, which bitsandbytes "
+                f"does not quantise: it takes linear layers only. They stay in {8 * policy.plain_width} bits.",
+            )
+        )
+    return tuple(notices)
 
 
 def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:

@@ -5,10 +5,10 @@ Sources: PyTorch ``nn/parallel/distributed.py`` (DDP) and ``distributed/fsdp`` (
 (``transformers/integrations/deepspeed.py``); ZeRO, arXiv 1910.02054, section 5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
+from app.memory.architecture import Architecture, Parameter, ParameterKind
 from app.memory.inputs import Cluster, Method, MethodKind, Offload, Strategy
 
 DEEPSPEED_BUCKET_ELEMENTS = 500_000_000
@@ -207,7 +207,7 @@ def gathered_bytes(architecture: Architecture, layout: Layout, width: int, packe
     traits = layout.traits
     if not traits.shards_weights or layout.shards == 1:
         return 0
-    layers = sorted((layer_elements(layer) for layer in architecture.layers), reverse=True)
+    layers = sorted((_local_sum(layer.parameters(), layout) for layer in architecture.layers), reverse=True)
     count = len(layers) if traits.gathers_until_backward else traits.gathered_layers
     elements = sum(layers[:count])
     return elements // 2 if packed else elements * width
@@ -217,7 +217,12 @@ def root_bytes(architecture: Architecture, layout: Layout, width: int) -> int:
     """Embeddings, final norm and head, whole from forward to the end of backward, in bytes."""
     if not layout.traits.keeps_root or layout.shards == 1:
         return 0
-    return root_elements(architecture) * width
+    return _local_sum(architecture.outer_parameters, layout) * width
+
+
+def _local_sum(parameters: Iterable[Parameter], layout: Layout) -> int:
+    """Elements that a gather brings together: what tensor and expert parallelism leave a rank of them."""
+    return sum(layout.local_elements(parameter) * parameter.count for parameter in parameters)
 
 
 def stages(architecture: Architecture, count: int) -> tuple[Architecture, ...]:
@@ -246,13 +251,3 @@ def default_strategy(cluster: Cluster, method: Method) -> Strategy:
 def padded_share(elements: int, shards: int) -> int:
     """Elements of one rank's shard of a flat unit: padded up to a multiple of the ranks."""
     return -(-elements // shards)
-
-
-def layer_elements(layer: Layer) -> int:
-    """All parameters of a layer."""
-    return sum(parameter.elements * parameter.count for parameter in layer.parameters())
-
-
-def root_elements(architecture: Architecture) -> int:
-    """Parameters outside the layers: embeddings, final norm and head."""
-    return sum(parameter.elements * parameter.count for parameter in architecture.outer_parameters)

@@ -17,7 +17,7 @@ from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
-from app.services.lookup import FoundModel, check_targets, find_model
+from app.services.lookup import FoundModel, check_degrees, check_targets, find_model
 from app.services.market import offer_report, servers_for
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
@@ -47,6 +47,7 @@ class Assessment:
         model = find_model(given, snapshot, policy)
         resolved = resolve(given, currency=policy.currency)
         check_targets(resolved.run, model.architecture)
+        check_degrees(resolved.run, model.architecture)
         card = snapshot.gpu(given.gpu) if given.gpu else None
         resolved, groups = settle_strategy(
             resolved, model.architecture, card.device.usable_bytes if card is not None else None

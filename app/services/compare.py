@@ -1,7 +1,7 @@
 """Methods × models, each cell an estimate of its own."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from app.catalogue.snapshot import Snapshot
 from app.memory.inputs import MethodKind
@@ -9,6 +9,9 @@ from app.request import CompareRequest, FieldError, GpuListing, RequestError, Ru
 from app.services.estimate import estimate
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.results import CompareResult, CompareRow
+
+_OF_A_CELL: Final = frozenset({"quantization", "lora_target_modules", "pipeline_parallel", "expert_parallel"})
+"""Fields that one model or method refuses and another takes."""
 
 
 def run_of(given: Run, changes: dict[str, Any]) -> Run:
@@ -42,7 +45,7 @@ def _row(run: Run, snapshot: Snapshot, today: date, policy: Policy) -> CompareRo
     try:
         result = estimate(run, snapshot, today, policy)
     except RequestError as problem:
-        if any(error.field not in {"quantization", "lora_target_modules"} for error in problem.errors):
+        if any(error.field not in _OF_A_CELL for error in problem.errors):
             raise
         return CompareRow(model=run.model or "config", method=run.method, estimate=None, error=str(problem))
     return CompareRow(model=result.model.slug, method=result.run.method, estimate=result, error=None)

@@ -11,7 +11,7 @@ from typing import Any
 from app.catalogue.facts import CatalogueGpu
 from app.catalogue.hub_answer import HubLookup, HubRefusal, HubShape, hub_id_of
 from app.catalogue.snapshot import Resolution, Snapshot
-from app.memory.architecture import Architecture
+from app.memory.architecture import Architecture, ParameterKind
 from app.memory.build import parse_config
 from app.memory.config import ConfigError
 from app.memory.inputs import MethodKind
@@ -219,6 +219,37 @@ def check_targets(run: Run, architecture: Architecture) -> None:
                 suggestions=_nearest(unknown, sorted(_SAVED_MODULES)),
             )
         )
+
+
+def check_degrees(run: Run, architecture: Architecture) -> None:
+    """Refuse more pipeline stages than layers, and expert groups that do not share a layer's experts evenly.
+
+    Raises :class:`RequestError` on ``pipeline_parallel`` or ``expert_parallel``.
+    """
+    layers = architecture.num_hidden_layers
+    if run.pipeline_parallel > layers:
+        raise RequestError(
+            FieldError(
+                field="pipeline_parallel",
+                message=f"is more stages than the model's {layers} layers.",
+                allowed=f"a whole number from 1 to {layers}",
+            )
+        )
+    for experts in _expert_counts(architecture):
+        if experts % run.expert_parallel:
+            raise RequestError(
+                FieldError(
+                    field="expert_parallel",
+                    message=f"does not divide the {experts} experts of a layer.",
+                    allowed=f"a divisor of {experts}",
+                )
+            )
+
+
+def _expert_counts(architecture: Architecture) -> tuple[int, ...]:
+    """The different numbers of experts a layer has; none for a dense model, which expert parallelism leaves alone."""
+    fused = (parameter for parameter in architecture.parameters if parameter.kind is ParameterKind.EXPERTS)
+    return tuple(sorted({parameter.rows for parameter in fused}))
 
 
 def _projection_names(architecture: Architecture) -> tuple[str, ...]:

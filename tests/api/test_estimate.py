@@ -229,3 +229,47 @@ def test_a_suggestion_that_would_leave_a_fields_bounds_is_not_made(client: TestC
     changes = [suggestion["changes"] for suggestion in response.json()["suggestions"]]
     assert changes
     assert all(change.get("gradient_accumulation_steps", most) <= most for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("model", "degrees", "field", "allowed"),
+    [
+        ("llama-3-8b", {"num_gpus": 64, "pipeline_parallel": 64}, "pipeline_parallel", "a whole number from 1 to 32"),
+        ("mixtral-8x7b-v0.1", {"num_gpus": 256, "expert_parallel": 256}, "expert_parallel", "a divisor of 8"),
+        ("mixtral-8x7b-v0.1", {"num_gpus": 3, "expert_parallel": 3}, "expert_parallel", "a divisor of 8"),
+    ],
+)
+def test_degrees_that_the_model_cannot_be_split_into_are_refused(
+    client: TestClient, model: str, degrees: dict[str, int], field: str, allowed: str
+) -> None:
+    response = client.post(URL, json={"model": model, "gpus": "none", **degrees})
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert (error["field"], error["allowed"]) == (field, allowed)
+
+
+def test_as_many_stages_as_layers_and_groups_as_experts_are_taken(client: TestClient) -> None:
+    estimated(client, model="llama-3-8b", num_gpus=32, pipeline_parallel=32, gpus="none")
+    estimated(client, model="mixtral-8x7b-v0.1", num_gpus=8, expert_parallel=8, gpus="none")
+
+
+def test_a_quantised_mixture_says_that_its_experts_are_not(client: TestClient) -> None:
+    codes = {
+        (model, method): [item["code"] for item in estimated(client, model=model, method=method)["warnings"]]
+        for model in ("mixtral-8x7b-v0.1", "llama-3-8b")
+        for method in ("lora", "qlora")
+    }
+    told = [run for run, warnings in codes.items() if "experts_not_quantised" in warnings]
+    assert told == [("mixtral-8x7b-v0.1", "qlora")]
+
+
+def test_a_model_that_cannot_be_split_so_leaves_the_others_of_a_comparison(client: TestClient) -> None:
+    response = client.post(
+        "/api/v1/compare",
+        json={"models": ["llama-3-8b", "llama-3-70b"], "methods": ["lora"], "num_gpus": 64, "pipeline_parallel": 64},
+    )
+    assert response.status_code == 200
+    small, large = response.json()["rows"]
+    assert small["estimate"] is None
+    assert "32 layers" in small["error"]
+    assert large["estimate"]["memory"]["required_bytes"] > 0

@@ -22,7 +22,7 @@ from app.memory.inputs import (
     Quantization,
     Strategy,
 )
-from app.memory.parallelism import TRAITS, make_layout
+from app.memory.parallelism import TRAITS, gathered_bytes, make_layout, root_bytes
 from app.memory.policy import make_policy
 from app.memory.result import ComponentName, MemoryEstimate
 from app.memory.states import States, model_states
@@ -38,6 +38,19 @@ MISTRAL_7B = parse_config(
         "num_key_value_heads": 8,
         "intermediate_size": 14336,
         "sliding_window": 4096,
+    }
+)
+MIXTRAL = parse_config(
+    {
+        "model_type": "mixtral",
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
     }
 )
 LLAMA_3_8B = parse_config(
@@ -187,3 +200,23 @@ def test_the_largest_micro_batch_leaves_room_for_collectives_too(num_gpus: int) 
     batch = Batch(micro_batch_size=largest, sequence_length=4096, gradient_checkpointing=Checkpointing.FULL)
     precision = Precision(policy=PrecisionPolicy.BF16)
     assert estimate_memory(MISTRAL_7B, LORA, precision, batch, cluster).required_bytes <= usable
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ZERO3, Strategy.FSDP2, Strategy.FSDP_GRAD_OP])
+def test_a_gather_brings_together_only_what_tensor_parallelism_leaves_a_rank(strategy: Strategy) -> None:
+    def gathered(tensor: int) -> int:
+        layout = make_layout(Cluster(num_gpus=2 * tensor, tensor_parallel=tensor), strategy)
+        return gathered_bytes(LLAMA_3_8B, layout, 2, packed=False) + root_bytes(LLAMA_3_8B, layout, 2)
+
+    whole = gathered(1)
+    norms = whole // 1000
+    assert whole // 4 <= gathered(4) <= whole // 4 + norms
+
+
+def test_a_gather_brings_together_only_a_ranks_own_experts() -> None:
+    def gathered(expert: int) -> int:
+        layout = make_layout(Cluster(num_gpus=8, expert_parallel=expert), Strategy.FSDP2)
+        return gathered_bytes(MIXTRAL, layout, 2, packed=False)
+
+    experts = 2 * 2 * 8 * 3 * 4096 * 14336  # two layers of eight experts of three matrices, two bytes a weight
+    assert gathered(1) - gathered(8) == experts * 7 // 8
