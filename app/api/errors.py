@@ -21,6 +21,19 @@ _DETAILS: Mapping[int, str] = {
     405: "This address does not take this method.",
 }
 
+_LIST_MESSAGES: Mapping[str, str] = {
+    "extra_forbidden": "is not a filter of this list.",
+    "greater_than_equal": "must be at least {ge}.",
+    "less_than_equal": "must be at most {le}.",
+    "int_parsing": "is not a whole number.",
+    "int_parsing_size": "is not a whole number of a size that can be read.",
+    "float_parsing": "is not a number.",
+    "bool_parsing": "is neither true nor false.",
+    "enum": "must be {expected}.",
+    "literal_error": "must be {expected}.",
+}
+"""What a list's query can have wrong with it, by pydantic's name for it."""
+
 
 class ApiError(Exception):
     """A problem with a status of its own (400, 404, 406, 415…)."""
@@ -107,8 +120,9 @@ def _allowed_methods(request: Request) -> str:
 def _field_error(detail: Mapping[str, Any]) -> FieldError:
     """What FastAPI found wrong with a list's query."""
     place = [str(part) for part in detail["loc"] if part not in {"query", "path", "body"}]
-    message = str(detail["msg"])
-    return FieldError(field=".".join(place) or "query", message=f"{message[:1].lower()}{message[1:]}.")
+    known, said = _LIST_MESSAGES.get(str(detail["type"])), str(detail["msg"])
+    message = known.format(**detail.get("ctx", {})) if known else f"{said[:1].lower()}{said[1:]}."
+    return FieldError(field=".".join(place) or "query", message=message)
 
 
 def wants_page(request: Request) -> bool:

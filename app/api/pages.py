@@ -79,7 +79,7 @@ def answer(
         items=items, total=len(rows), limit=query.limit, offset=query.offset, next=_next(request, query, len(rows))
     )
     if wants_csv(request):
-        return as_csv(adapter.dump_python(page, mode="json")["items"], cache_headers(tag))
+        return as_csv(adapter.dump_python(page, mode="json")["items"], cache_headers(tag), columns_of(adapter))
     return Response(adapter.dump_json(page), media_type="application/json", headers=cache_headers(tag))
 
 
@@ -91,12 +91,28 @@ def _next(request: Request, query: PageQuery, total: int) -> str | None:
     return f"{request.url.path}?{urlencode([*pairs, ('limit', str(query.limit)), ('offset', str(following))])}"
 
 
-def as_csv(items: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Response:
+def columns_of(adapter: TypeAdapter[Page[Item]]) -> tuple[str, ...]:
+    """The columns of a list's CSV, which do not depend on what is in it."""
+    schema = adapter.json_schema(mode="serialization")
+    return tuple(_columns("", schema["properties"]["items"]["items"], schema.get("$defs", {})))
+
+
+def _columns(prefix: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterable[str]:
+    for option in (schema, *schema.get("anyOf", ())):
+        found = definitions[option["$ref"].rpartition("/")[2]] if "$ref" in option else option
+        if "properties" in found:
+            for name, inner in found["properties"].items():
+                yield from _columns(f"{prefix}.{name}" if prefix else name, inner, definitions)
+            return
+    yield prefix
+
+
+def as_csv(items: Iterable[Mapping[str, Any]], headers: Mapping[str, str], columns: Sequence[str]) -> Response:
     """Rows as CSV: nested objects as dotted columns, lists separated by semicolons."""
     flat = [dict(_flat("", item)) for item in items]
-    columns = list(dict.fromkeys(name for row in flat for name in row))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\r\n")
+    # A nested object that is not there has no columns of its own; its dotted ones stay empty.
+    writer = csv.DictWriter(buffer, fieldnames=columns, restval="", extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(flat)
     return Response(buffer.getvalue(), media_type=CSV, headers=dict(headers))

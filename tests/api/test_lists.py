@@ -114,3 +114,37 @@ def test_the_reference_page_shows_every_address_and_field(client: TestClient) ->
         assert f"<code>{name}</code>" in page.text
     assert "http://testserver/api/v1/estimate" in page.text
     assert "<script" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/models", "/gpus", "/offers"])
+def test_a_csv_has_the_same_columns_whatever_is_in_it(client: TestClient, path: str) -> None:
+    def header(query: str) -> str:
+        return client.get(f"{API}{path}.csv?{query}").text.split("\r\n")[0]
+
+    columns = header("limit=500")
+    assert len(columns.split(",")) > 10
+    assert header("offset=100000") == header("limit=1") == columns
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "message"),
+    [
+        ("limit=0", "limit", "must be at least 1."),
+        ("limit=501", "limit", "must be at most 500."),
+        ("limit=many", "limit", "is not a whole number."),
+        ("colour=red", "colour", "is not a filter of this list."),
+        ("%7B3%7D=red", "{3}", "is not a filter of this list."),
+        ("min_memory_gb=1.5%7B3%7D", "min_memory_gb", "is not a number."),
+    ],
+)
+def test_a_lists_query_is_refused_in_plain_words(client: TestClient, query: str, field: str, message: str) -> None:
+    (error,) = client.get(f"{API}/gpus?{query}").json()["errors"]
+    assert (error["field"], error["message"]) == (field, message)
+
+
+def test_a_pattern_in_a_message_is_shown_as_it_is(client: TestClient) -> None:
+    response = client.get(f"{API}/offers?currency=pounds")
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["field"] == "currency"
+    assert "{3}" in error["message"]
