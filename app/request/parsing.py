@@ -160,6 +160,8 @@ def _normalise(spec: FieldSpec, key: str, raw: object, *, from_text: bool) -> An
         case Kind.CHOICE | Kind.TEXT:
             value = _word(spec, raw)
         case Kind.OBJECT:
+            if not isinstance(raw, Mapping):
+                raise ValueError("must be a JSON object, not text or a list.")
             value = raw
     return value
 

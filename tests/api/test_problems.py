@@ -94,3 +94,11 @@ def test_a_person_gets_a_page_and_a_program_a_document(client: TestClient) -> No
 def test_an_address_on_an_error_page_is_escaped(client: TestClient) -> None:
     page = client.get("/%3Cscript%3Ealert(1)%3C/script%3E", headers={"accept": "text/html"})
     assert "<script>alert" not in page.text
+
+
+@pytest.mark.parametrize("config", ["text", [1], 7, True])
+def test_a_config_that_is_no_object_is_refused_in_plain_words(client: TestClient, config: object) -> None:
+    response = client.post(URL, json={"config": config})
+    assert_problem(response, 422)
+    (error,) = response.json()["errors"]
+    assert (error["field"], error["message"]) == ("config", "must be a JSON object, not text or a list.")
