@@ -85,6 +85,8 @@ def _trade_off(option: RecommendOption, first: RecommendOption) -> str | None:
     more = option.cost.amount - first.cost.amount
     later = (option.time.total_seconds - first.time.total_seconds) / _HOUR
     money = f"{abs(more)} {option.cost.currency} {'more' if more > 0 else 'less'}" if more else "The same cost"
+    if round(abs(later), 1) == 0:
+        return f"{money}, about as fast as {first.gpu_name}."
     return f"{money}, {abs(later):.1f} hours {'longer' if later > 0 else 'sooner'} than {first.gpu_name}."
 
 

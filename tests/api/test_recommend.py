@@ -93,3 +93,10 @@ def test_compare_has_every_model_under_every_method(client: TestClient) -> None:
 def test_compare_reads_lists_with_commas_or_repeated_keys(client: TestClient, query: str) -> None:
     rows = client.get(f"{API}/compare?{query}&methods=lora").json()["rows"]
     assert [row["model"] for row in rows] == ["llama-3-8b", "mistral-7b-v0.1"]
+
+
+def test_a_difference_in_time_that_rounds_to_nothing_is_not_called_longer_or_sooner(client: TestClient) -> None:
+    options = asked(client, "/recommend", model="llama-3-8b", method="lora", num_examples=50)["options"]
+    trades = [option["trade_off"] for option in options if option["trade_off"]]
+    assert any("about as fast as" in text for text in trades)
+    assert not any(" 0.0 hours" in text for text in trades)
