@@ -148,7 +148,8 @@ def opened_database() -> Iterator[Database]:
         more = len(refusal.errors) - LISTED_ERRORS
         if more > 0:
             typer.echo(f"… and {more} more", err=True)
-        _fail(f"{len(refusal.errors)} errors. Nothing was changed.")
+        count = len(refusal.errors)
+        _fail(f"{count} {'error' if count == 1 else 'errors'}. Nothing was changed.")
     except FileError as error:
         _fail(f"This price list cannot be used: {error}. Nothing was changed.")
     except SQLAlchemyError as error:

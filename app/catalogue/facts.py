@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from app.memory.architecture import Architecture
 from app.memory.build import parse_config
@@ -161,11 +161,16 @@ class Offer:
     def order_link(self, *, ref: str = "", utm: str = "") -> str | None:
         """The order page's address with its placeholders filled in, or None where no address is known.
 
-        ``utm`` is a finished, already encoded query fragment such as ``utm_source=blog``.
+        ``utm`` is a finished, already encoded query fragment such as ``utm_source=blog``. A part of the query that
+        waits for a campaign is left out where there is none.
         """
         if self.order_url is None:
             return None
-        link = self.order_url.replace("{gpu}", quote(self.gpu, safe="")).replace("{ref}", quote(ref, safe=""))
+        parts = urlsplit(self.order_url)
+        without = [name for name, value in (("{ref}", ref), ("{utm}", utm)) if not value]
+        kept = [part for part in parts.query.split("&") if not any(name in part for name in without)]
+        link = urlunsplit(parts._replace(query="&".join(kept))) if without and parts.query else self.order_url
+        link = link.replace("{gpu}", quote(self.gpu, safe="")).replace("{ref}", quote(ref, safe=""))
         return link.replace("{utm}", quote(utm, safe="=&%"))
 
 

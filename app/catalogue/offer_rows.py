@@ -61,7 +61,7 @@ class RowError:
     suggestions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        hint = f" Did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        hint = f". Did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
         return f"row {self.row}, {self.field}: {self.message}{hint}"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.services.results import CardFit, EstimateResult, Suggestion
+from app.services.results import CardFit, CostReport, EstimateResult, Suggestion
 from app.web.cards_view import (
     HOLDS,
     a_card_of,
@@ -200,6 +200,15 @@ def _job_sentence(card: CardFit, sentence: str, fmt: Formatter) -> str:
     return sentence.format(card=name, job=job, price=price, note=note)
 
 
+def _cost_detail(cost: CostReport, fmt: Formatter) -> str:
+    """The range and the price it comes from; no range where it is one amount, as for a month that is paid anyway."""
+    low, high = (fmt.money(amount, cost.currency) for amount in (cost.amount_low, cost.amount_high))
+    price = price_text(cost.offer, fmt)
+    if low == high:
+        return fmt.gettext("at {price}").format(price=price)
+    return fmt.gettext("likely {low}–{high}, at {price}").format(low=low, high=high, price=price)
+
+
 def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tuple[Fact, ...]:
     _ = fmt.gettext
     memory = result.memory
@@ -232,11 +241,7 @@ def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tupl
             Fact(
                 label=_("Cost"),
                 value=fmt.money(result.cost.amount, result.cost.currency),
-                detail=_("likely {low}–{high}, at {price}").format(
-                    low=fmt.money(result.cost.amount_low, result.cost.currency),
-                    high=fmt.money(result.cost.amount_high, result.cost.currency),
-                    price=price_text(result.cost.offer, fmt),
-                ),
+                detail=_cost_detail(result.cost, fmt),
             )
         )
     facts.append(

@@ -220,3 +220,8 @@ def test_gpuhunts_catalogue_is_read_and_what_is_left_out_is_said() -> None:
 def test_another_file_is_not_taken_for_gpuhunts() -> None:
     with pytest.raises(FileError, match="not gpuhunt's"):
         read_price_list(b"gpu,amount\nrtx-4090,1\n", FileFormat.GPUHUNT)
+
+
+def test_a_suggestion_is_a_sentence_of_its_own() -> None:
+    _, (error,) = _read({**GOOD, "gpu": "RTX 4099"})
+    assert str(error).startswith("row 2, gpu: no card is called 'RTX 4099'. Did you mean rtx-4090")

@@ -122,6 +122,20 @@ def test_the_campaign_fills_placeholders_and_never_replaces_what_is_there(
     assert destination(replace(offer, order_url=link), CAMPAIGN) == expected
 
 
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("https://shop.example/o?partner={ref}&{utm}", "https://shop.example/o"),
+        ("https://shop.example/o?plan=a&partner={ref}&{utm}#top", "https://shop.example/o?plan=a#top"),
+        ("https://shop.example/o?plan=a", "https://shop.example/o?plan=a"),
+    ],
+)
+def test_a_link_without_a_campaign_has_no_empty_parts(offer: Offer, link: str, expected: str) -> None:
+    linked = replace(offer, order_url=link)
+    assert linked.order_link() == expected
+    assert destination(linked, Campaign.of({})) == expected
+
+
 def test_a_frame_carries_its_campaign_into_its_order_links(shop: TestClient) -> None:
     text = shop.get("/embed/result?model=llama-3-8b&method=qlora&gpu=rtx-3090&ref=partner-1&utm_source=blog").text
     assert "?ref=partner-1&amp;utm_source=blog" in text

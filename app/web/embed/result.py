@@ -164,7 +164,8 @@ def _facts(result: EstimateResult, chosen: CardFit | None, cards: list[CardFit],
         facts.append(Fact(label=_("Time") + on, value=fmt.duration(time.total_seconds), detail=spread))
     if card is not None and card.cost:
         cost = card.cost
-        spread = fmt.money(cost.amount_low, cost.currency) + EN_DASH + fmt.money(cost.amount_high, cost.currency)
+        low, high = (fmt.money(amount, cost.currency) for amount in (cost.amount_low, cost.amount_high))
+        spread = "" if low == high else low + EN_DASH + high
         facts.append(Fact(label=_("Job") + on, value=fmt.money(cost.amount, cost.currency), detail=spread))
     return (*facts, *_memory_facts(result, fmt))
 
