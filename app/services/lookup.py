@@ -161,6 +161,8 @@ def _from_config(config: Mapping[str, Any], key: str, *, field: str) -> FoundMod
         raise RequestError(
             FieldError(field=f"config.{problem.field}", message=f"{problem.message}.", allowed=problem.allowed)
         ) from None
+    if not architecture.layers:
+        raise RequestError(FieldError(field="config", message="comes to a model without layers; is it complete?"))
     name = str(config.get("_name_or_path") or "")[:80] or f"{architecture.model_type} from a config.json"
     summary = ModelSummary(
         slug=f"{CONFIG_PREFIX}{key}",

@@ -3,6 +3,8 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from app.catalogue.snapshot import Snapshot
+
 URL = "/api/v1/estimate"
 JSON = {"content-type": "application/json"}
 
@@ -102,3 +104,16 @@ def test_a_config_that_is_no_object_is_refused_in_plain_words(client: TestClient
     assert_problem(response, 422)
     (error,) = response.json()["errors"]
     assert (error["field"], error["message"]) == ("config", "must be a JSON object, not text or a list.")
+
+
+@pytest.mark.parametrize("pattern", [{}, {"hybrid_override_pattern": None}])
+def test_a_config_that_comes_to_no_layers_is_refused(
+    client: TestClient, snapshot: Snapshot, pattern: dict[str, None]
+) -> None:
+    model = snapshot.model("nemotron-3-nano-30b-a3b")
+    assert model is not None
+    config = {name: value for name, value in model.config.items() if name != "hybrid_override_pattern"}
+    response = client.post(URL, json={"config": {**config, **pattern}, "gpus": "none"})
+    assert_problem(response, 422)
+    (error,) = response.json()["errors"]
+    assert error["field"].startswith("config")
