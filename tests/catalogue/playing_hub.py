@@ -161,11 +161,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Not on the tests' output."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hangs up is what some of the tests are about."""
+
+
 @contextmanager
 def played_hub() -> Iterator[PlayedHub]:
     """The server, on a port of its own."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     hub = PlayedHub(server)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"hub": hub})
     thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)

