@@ -31,6 +31,8 @@ FORBIDDEN = {
     "os": "the operating system",
     "sys": "the operating system",
     "io": "I/O",
+    "pathlib": "I/O",
+    "importlib": "I/O",
     "shutil": "I/O",
     "tempfile": "I/O",
     "subprocess": "processes",

@@ -13,6 +13,7 @@ from app.memory.overheads import (
     COVERAGE,
     CUDA_CONTEXT_BYTES,
     SLACK_MEDIAN,
+    Evidence,
     allocated_interval,
     required_interval,
     reserved_interval,
@@ -20,6 +21,7 @@ from app.memory.overheads import (
     workspace_bytes,
 )
 from app.memory.parallelism import (
+    FSDP_STRATEGIES,
     SINGLE,
     Layout,
     default_strategy,
@@ -197,7 +199,7 @@ def _place_rank(
 def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
     architecture, batch, phases = placed.architecture, placed.batch, placed.phases()
     peak = max(phases, key=lambda phase: phase.bytes)
-    allocated = allocated_interval(peak.bytes, recognised=architecture.recognised, spread=not layout.is_single)
+    allocated = allocated_interval(peak.bytes, _evidence(placed, layout))
     slack, context = share(peak.bytes, SLACK_MEDIAN), _context_bytes(layout)
     return MemoryEstimate(
         parameters=placed.states.counts,
@@ -219,6 +221,16 @@ def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
         grows=placed.growth,
     )
+
+
+def _evidence(placed: _Rank, layout: Layout) -> Evidence:
+    if not placed.architecture.recognised:
+        return Evidence.UNRECOGNISED
+    if layout.is_single:
+        return Evidence.ONE_GPU
+    if layout.strategy not in FSDP_STRATEGIES or not layout.is_data_parallel_only:
+        return Evidence.UNCHECKED
+    return Evidence.FULL_SHARDED if placed.policy.trains_base else Evidence.ADAPTERS_SHARDED
 
 
 def local_batch(batch: Batch, layout: Layout) -> Batch:

@@ -39,6 +39,26 @@ class Traits:
     source: str = ""
 
 
+_ZERO2 = Traits(
+    title="ZeRO-2: gradients and optimizer state sharded",
+    shards_gradients=True,
+    shards_optimizer=True,
+    half_compute=True,
+    keeps_masters=True,
+    bucket_elements=DEEPSPEED_BUCKET_ELEMENTS,
+    source="deepspeed/runtime/zero/stage_1_and_2.py",
+)
+_FSDP = Traits(
+    title="FSDP: weights, gradients and optimizer state sharded",
+    shards_weights=True,
+    shards_gradients=True,
+    shards_optimizer=True,
+    half_compute=True,
+    gathered_layers=2,
+    keeps_root=True,
+    source="torch/distributed/fsdp/_runtime_utils.py, _post_forward_reshard",
+)
+
 TRAITS: Mapping[Strategy, Traits] = {
     Strategy.SINGLE: Traits(title="one GPU"),
     Strategy.DEVICE_MAP: Traits(title="layers split over the cards, one at work at a time"),
@@ -47,78 +67,38 @@ TRAITS: Mapping[Strategy, Traits] = {
         copies_gradients_to_buckets=True,
         source="torch/nn/parallel/distributed.py, gradient_as_bucket_view=False",
     ),
-    Strategy.ZERO1: Traits(
-        title="ZeRO-1: optimizer state sharded",
-        shards_optimizer=True,
-        half_compute=True,
-        keeps_masters=True,
-        bucket_elements=DEEPSPEED_BUCKET_ELEMENTS,
-        source="deepspeed/runtime/zero/stage_1_and_2.py",
-    ),
-    Strategy.ZERO2: Traits(
-        title="ZeRO-2: gradients and optimizer state sharded",
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        keeps_masters=True,
-        bucket_elements=DEEPSPEED_BUCKET_ELEMENTS,
-        source="deepspeed/runtime/zero/stage_1_and_2.py",
-    ),
-    Strategy.ZERO3: Traits(
+    Strategy.ZERO1: replace(_ZERO2, title="ZeRO-1: optimizer state sharded", shards_gradients=False),
+    Strategy.ZERO2: _ZERO2,
+    Strategy.ZERO3: replace(
+        _ZERO2,
         title="ZeRO-3: weights, gradients and optimizer state sharded",
         shards_weights=True,
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        keeps_masters=True,
         gathered_layers=2,
         bucket_elements=0,
         source="deepspeed/runtime/zero/stage3.py; reduce_bucket_size auto is hidden_size²",
     ),
-    Strategy.FSDP: Traits(
-        title="FSDP: weights, gradients and optimizer state sharded",
-        shards_weights=True,
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        gathered_layers=2,
-        keeps_root=True,
-        source="torch/distributed/fsdp/_runtime_utils.py, _post_forward_reshard",
-    ),
-    Strategy.FSDP2: Traits(
+    Strategy.FSDP: _FSDP,
+    Strategy.FSDP2: replace(
+        _FSDP,
         title="FSDP2: weights, gradients and optimizer state sharded",
-        shards_weights=True,
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        gathered_layers=2,
-        keeps_root=True,
         source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py",
     ),
-    Strategy.FSDP_GRAD_OP: Traits(
+    Strategy.FSDP_GRAD_OP: replace(
+        _FSDP,
         title="FSDP, gradients and optimizer state sharded",
-        shards_weights=True,
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        gathered_layers=2,
-        keeps_root=True,
         gathers_until_backward=True,
         source="torch/distributed/fsdp/api.py, SHARD_GRAD_OP",
     ),
-    Strategy.FSDP_HYBRID: Traits(
+    Strategy.FSDP_HYBRID: replace(
+        _FSDP,
         title="FSDP inside a node, replicas across nodes",
-        shards_weights=True,
-        shards_gradients=True,
-        shards_optimizer=True,
-        half_compute=True,
-        gathered_layers=2,
-        keeps_root=True,
         source="torch/distributed/fsdp/api.py, HYBRID_SHARD",
     ),
 }
-"""Every strategy but ``auto``, which :func:`choose_strategy` resolves."""
+"""Every strategy but ``auto``, which :func:`default_strategy` resolves."""
 
+FSDP_STRATEGIES = frozenset({Strategy.FSDP, Strategy.FSDP2, Strategy.FSDP_HYBRID})
+"""Those whose like published runs were compared with."""
 
 SPLIT_BY_TENSOR_PARALLEL = frozenset(
     {
@@ -159,13 +139,15 @@ class Layout:
         return elements
 
     @property
+    def is_data_parallel_only(self) -> bool:
+        """Whether no layer, matrix, sequence or set of experts is split and nothing leaves the GPUs."""
+        split = self.tensor * self.pipeline * self.context * self.expert * self.split
+        return split == 1 and not self.offload_optimizer and not self.offload_parameters
+
+    @property
     def is_single(self) -> bool:
         """Whether the whole run is on one GPU and nothing leaves it."""
-        return (
-            self.data * self.tensor * self.pipeline * self.context * self.split == 1
-            and not self.offload_optimizer
-            and not self.offload_parameters
-        )
+        return self.data == 1 and self.is_data_parallel_only
 
 
 SINGLE = Layout(traits=TRAITS[Strategy.SINGLE], strategy=Strategy.SINGLE)

@@ -9,6 +9,7 @@ from app.memory.device import Verdict
 from app.memory.result import MemoryEstimate, Notice
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
+from app.services.calibration import bundled_calibration
 from app.services.lookup import find_gpu
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
@@ -17,7 +18,6 @@ from app.services.results import CardFit, EstimateResult, Links, Suggestion, Ver
 from app.services.similar import similar_measurements
 from app.services.slowdown import slower_by, would_run
 from app.services.switches import suggestion
-from app.speed.calibration import bundled_calibration
 
 MEMORY_MODEL_VERSION: Final = "1"
 API_PATH: Final = "/api/v1/estimate"

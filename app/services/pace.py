@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.catalogue.facts import CatalogueGpu, Offer
 from app.memory.architecture import Architecture
 from app.request import Groups
+from app.services.calibration import bundled_calibration
 from app.services.market import offer_report
 from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
 from app.speed.cost import JobSeconds, paid_amount, run_cost
@@ -23,7 +24,15 @@ class Pace:
 
 def pace(architecture: Architecture, groups: Groups, gpu: CatalogueGpu) -> Pace | Unsupported:
     """Speed and time on a card, or why there are none."""
-    speed = estimate_speed(architecture, groups.method, groups.precision, groups.batch, groups.cluster, gpu.device)
+    speed = estimate_speed(
+        architecture,
+        groups.method,
+        groups.precision,
+        groups.batch,
+        groups.cluster,
+        gpu.device,
+        calibration=bundled_calibration(),
+    )
     if isinstance(speed, Unsupported):
         return speed
     return Pace(speed=speed, job=job_time(speed, groups.dataset, groups.batch, groups.cluster))

@@ -5,21 +5,16 @@ class (GPU architecture and market segment), which is drawn towards its segment'
 the fewer independent sources measured it; a class that nobody measured takes its segment's, with a wider interval.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from math import exp
-from pathlib import Path
 from typing import Final
 
 from app.memory.device import Device
 
 COVERAGE: Final = 0.8
 """Share of new measurements that an interval holds."""
-
-_DATA: Final = Path(__file__).with_name("data") / "efficiency.json"
 
 
 class Level(StrEnum):
@@ -64,12 +59,6 @@ class Calibration:
         """The value for a card: its class's, else its segment's, else that of all cards."""
         found = self.classes.get((device.architecture, device.segment))
         return found or self.segments.get(device.segment) or self.everything
-
-
-@cache
-def bundled_calibration() -> Calibration:
-    """The calibration that comes with the program."""
-    return calibration_from(json.loads(_DATA.read_text(encoding="utf-8")))
 
 
 def calibration_from(content: Mapping[str, object]) -> Calibration:

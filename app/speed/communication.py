@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Final
 
 from app.memory.device import Device
-from app.memory.inputs import Cluster, Method, MethodKind, Strategy
+from app.memory.inputs import Cluster, Method, Strategy
+from app.memory.parallelism import default_strategy
 
 LINK_FRACTION: Final = 0.77
 """nccl-tests' all-reduce bus bandwidth on an A100 server: about 230 of 300 GB/s a direction."""
@@ -30,12 +31,10 @@ class Exchange:
 
 @lru_cache
 def resolved(cluster: Cluster, method: Method) -> Cluster:
-    """A cluster whose strategy is not ``auto``: what trains in full is sharded, a frozen base replicated."""
+    """A cluster whose strategy is not ``auto``."""
     if cluster.strategy is not Strategy.AUTO:
         return cluster
-    if cluster.num_gpus == 1:
-        return replace(cluster, strategy=Strategy.SINGLE)
-    return replace(cluster, strategy=Strategy.FSDP2 if method.kind is MethodKind.FULL else Strategy.DDP)
+    return replace(cluster, strategy=default_strategy(cluster, method))
 
 
 def data_parallel_degree(cluster: Cluster) -> int:

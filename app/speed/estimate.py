@@ -17,7 +17,7 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
-from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level, bundled_calibration
+from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level
 from app.speed.communication import (
     DEFAULT_NETWORK_GBIT_PER_SECOND,
     data_parallel_degree,
@@ -95,7 +95,7 @@ def estimate_speed(
     cluster: Cluster,
     device: Device,
     *,
-    calibration: Calibration | None = None,
+    calibration: Calibration,
     stack: KernelStack | None = None,
 ) -> SpeedEstimate | Unsupported:
     """The speed of a run, or why the card (or the model of it) has none.
@@ -103,12 +103,11 @@ def estimate_speed(
     ``batch`` is one GPU's; the result's tokens per second are those of all ``cluster.num_gpus``. Seconds are of the
     whole optimizer step. The interval holds a new measurement with the stated ``coverage``.
     """
-    values = calibration or bundled_calibration()
     kernels = stack or kernel_stack(batch)
     cluster = resolved(cluster, method)
     obstacle = _obstacle(method, precision, batch, cluster, device)
     if obstacle is not None:
-        return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, values)
+        return _with_suggestion(obstacle, architecture, method, precision, batch, cluster, device, calibration)
     work = step_work(
         architecture,
         method,
@@ -116,12 +115,12 @@ def estimate_speed(
         batch,
         kernels,
         device,
-        values.dequantisation_bandwidth_fraction,
+        calibration.dequantisation_bandwidth_fraction,
         cluster,
     )
     if work is None:
         return Unsupported(reason=f"No dense rate with float32 accumulation is published for {device.name}.")
-    return _speed(work, precision, batch, cluster, device, values)
+    return _speed(work, precision, batch, cluster, device, calibration)
 
 
 # --- what cannot run

@@ -6,8 +6,8 @@ from typing import Final
 from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.memory.overheads import allocated_interval, required_interval
-from app.memory.result import MemoryEstimate
+from app.memory.overheads import required_interval
+from app.memory.result import Interval, MemoryEstimate
 from app.request import RequestError, Run
 from app.services.assess import Assessment
 from app.web.formatting import Formatter
@@ -56,7 +56,8 @@ def verdict_at(estimate: MemoryEstimate, micro_batch_size: int, usable_bytes: in
     The estimate's overhead scales with its peak as the estimate itself has it.
     """
     peak = estimate.growth.peak_bytes(micro_batch_size)
-    needed = required_interval(allocated_interval(peak, recognised=True))
+    known, range_ = estimate.peak_allocated_bytes, estimate.peak_allocated
+    needed = required_interval(Interval(peak * range_.low_bytes // known, peak * range_.high_bytes // known))
     overhead = estimate.required_bytes - estimate.peak_reserved_bytes
     middle = peak * estimate.peak_reserved_bytes // estimate.peak_allocated_bytes + overhead
     if needed.high_bytes <= usable_bytes:

@@ -14,6 +14,8 @@ from app.memory.result import Interval, MemoryEstimate
 from app.request import parse_json, resolve, to_groups
 
 DATA = Path(__file__).parent / "data" / "measured_runs.jsonl"
+SHARDED = DATA.with_name("measured_sharded.jsonl")
+"""Runs over several GPUs."""
 
 Statistic = Literal["allocated", "reserved"]
 
@@ -113,7 +115,9 @@ def compare_measured(run: MeasuredRun, device: Device | None = None) -> Measured
     """Estimate a run as a request for it would be. Only for a run without an ``omission``."""
     assert run.config is not None
     groups = to_groups(resolve(parse_json({**run.request, "stack": run.stack, "model": run.model})).run)
-    estimate = estimate_memory(parse_config(run.config), groups.method, groups.precision, groups.batch, device=device)
+    estimate = estimate_memory(
+        parse_config(run.config), groups.method, groups.precision, groups.batch, groups.cluster, device=device
+    )
     return MeasuredComparison(run=run, estimate=estimate)
 
 

@@ -1,7 +1,8 @@
 """Published measurements in this project's schema: ``python -m benchmarks.accuracy.measured_import RUNS MODELS``.
 
-``RUNS`` is the collected table (CSV), ``MODELS`` the architecture facts (JSON). Only runs on one GPU whose every
-option can be said as a request are taken; each keeps the words and the unit of its source.
+``RUNS`` is the collected table (CSV), ``MODELS`` the architecture facts (JSON). Only runs whose every option can be
+said as a request are taken, those sharded over several GPUs into a file of their own; each keeps the words and the
+unit of its source.
 """
 
 import argparse
@@ -14,8 +15,9 @@ from typing import Any, Final
 from app.memory.build import parse_config
 from app.request import parse_json, resolve
 from app.units import GIB
+from benchmarks.accuracy.measured import DATA as OUTPUT
+from benchmarks.accuracy.measured import SHARDED
 
-OUTPUT = Path(__file__).parent / "data" / "measured_runs.jsonl"
 SERVED = Path(__file__).parents[2] / "app" / "services" / "measured_runs.json"
 """What an estimate shows beside itself: the included runs, each with the size of its model."""
 
@@ -30,7 +32,8 @@ FMS_STACKS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 SHAPES: Final[Mapping[str, Mapping[str, Any]]] = {
-    # not among the facts: the model card's shape, 1.125 B parameters; at 10 bytes each they are the full-tuning peak
+    # not among the facts and not read at its source: supposed, since 1.125 B parameters at 10 bytes each are the
+    # full-tuning peak that was measured
     "bigcode/gpt_bigcode-santacoder": {
         "model_type": "gpt_bigcode",
         "vocab_size": 49280,
@@ -41,7 +44,7 @@ SHAPES: Final[Mapping[str, Mapping[str, Any]]] = {
         "n_positions": 2048,
         "multi_query": True,
     },
-    # not among the facts: the model card's shape, 3.51 B parameters, tied; the size of the weights confirms it
+    # not among the facts and not read at its source: supposed; 3.51 B parameters agree with the measured peaks
     "ibm/PowerLM-3b": {
         "model_type": "granite",
         "vocab_size": 49152,
@@ -90,16 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if model.get("build"):
             shapes.setdefault(model["id"], {"model_type": model["model_type"], **model["build"]["config"]})
     with options.runs.open(encoding="utf-8", newline="") as file:
-        rows = [row for run in csv.DictReader(file) for row in _translated(run, shapes)]
-    OUTPUT.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        translated = [row for run in csv.DictReader(file) for row in _translated(run, shapes)]
+    rows = [row for row in translated if "num_gpus" not in row["request"]]
+    sharded = [row for row in translated if "num_gpus" in row["request"]]
+    for path, lines in ((OUTPUT, rows), (SHARDED, sharded)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
     served = [dict(_served(row)) for row in rows if row["config"] and not row["excluded"]]
     SERVED.write_text(json.dumps(served, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(rows)} runs, {len(served)} served")
+    print(f"{len(rows)} runs on one GPU, {len(served)} served, {len(sharded)} sharded")
     return 0
 
 
 def _translated(run: Mapping[str, str], shapes: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    if run["num_gpus"] != "1" or run["tier"] not in "AB" or run["oom"] == "yes":
+    sharded = run["parallelism"].startswith("fsdp(full_shard")
+    if (run["num_gpus"] != "1" and not sharded) or run["tier"] not in "AB" or run["oom"] == "yes":
         return
     if run["source"].startswith(FMS):
         stack, request = _fms(run)
@@ -107,6 +114,10 @@ def _translated(run: Mapping[str, str], shapes: Mapping[str, Mapping[str, Any]])
         stack, request = "ms-swift-1", _swift(run)
     else:
         return
+    if sharded:
+        request |= {"num_gpus": int(run["num_gpus"]), "strategy": "fsdp"}
+        if run["weights_dtype"].startswith("fp32"):
+            request["precision"] = "bf16-mixed"
     model = ALIASES.get(run["hf_model"], run["hf_model"])
     statistic = "allocated" if "allocated" in run["mem_metric"] else "reserved"
     exact = run["peak_unit"] == "B"

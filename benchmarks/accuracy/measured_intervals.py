@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.memory.overheads import CUDA_CONTEXT_BYTES
 from app.units import GIB
 from benchmarks.accuracy.distribution import quantile
-from benchmarks.accuracy.measured import MeasuredComparison, compare_all_measured, load_measured
+from benchmarks.accuracy.measured import SHARDED, MeasuredComparison, compare_all_measured, load_measured
 
 CARD_BYTES = 80 * GIB
 """Every run with a device-level figure was on an A100 of 80 GB."""
@@ -73,6 +73,17 @@ def describe(values: Sequence[float]) -> str:
     return f"{len(values)} runs: " + ", ".join(figures)
 
 
+def excess(item: MeasuredComparison) -> float:
+    """Measured over estimated, less one."""
+    return 1 / (1 + item.error) - 1
+
+
+def sharded(*, trains_base: bool) -> list[MeasuredComparison]:
+    """Published runs with sharded weights: full fine-tuning, or adapters over a frozen base."""
+    items = compare_all_measured(load_measured(SHARDED))
+    return [item for item in items if (item.run.request["method"] == "full") is trains_base]
+
+
 def main() -> int:
     """Print the derivation."""
     items = compare_all_measured(load_measured())
@@ -84,8 +95,11 @@ def main() -> int:
     print(f"reserved, set on the other models' runs: {left_out.covered} of {left_out.count} covered")
     counted = [item for item in items if item.counts_for_target]
     print("measured ÷ estimated allocated, less one")
-    print("  tier A          ", describe([1 / (1 + item.error) - 1 for item in counted]))
+    print("  tier A          ", describe([excess(item) for item in counted]))
     print(f"allocated interval as served: {sum(item.covered for item in counted)} of {len(counted)} covered")
+    print("the same over several GPUs, weights sharded (FSDP)")
+    for words, trains_base in (("full fine-tuning", True), ("adapters        ", False)):
+        print(f"  {words}", describe([excess(item) for item in sharded(trains_base=trains_base)]))
     return 0
 
 

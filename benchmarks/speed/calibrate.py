@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from app.speed.calibration import bundled_calibration
+from app.services.calibration import bundled_calibration
 from benchmarks.speed.evaluation import cells, deviations_for_coverage, leave_one_source_out
 from benchmarks.speed.fitting import fit
 from benchmarks.speed.pairs import pairs

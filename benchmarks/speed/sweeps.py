@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.memory.inputs import Adapter, Batch, Checkpointing, Cluster, Method, MethodKind, Precision, Quantization
+from app.services.calibration import bundled_calibration
 from app.speed.estimate import SpeedEstimate, estimate_speed
 from benchmarks.speed.models import architecture_of
 from benchmarks.speed.rows import devices
@@ -20,7 +21,9 @@ def speed_of(gpu: str, kind: MethodKind, batch: Batch, model: str = MODEL) -> Sp
     architecture = architecture_of(model)
     if architecture is None:
         raise KeyError(model)
-    speed = estimate_speed(architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu])
+    speed = estimate_speed(
+        architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu], calibration=bundled_calibration()
+    )
     if not isinstance(speed, SpeedEstimate):
         raise TypeError(speed.reason)
     return speed

@@ -12,6 +12,7 @@ from app.memory.architecture import Architecture
 from app.memory.estimate import estimate_memory
 from app.memory.inputs import Batch, Checkpointing, Cluster, MethodKind, Precision
 from app.memory.result import MemoryEstimate
+from app.services.calibration import bundled_calibration
 from app.speed.cost import JobSeconds, run_cost
 from app.speed.estimate import SpeedEstimate, estimate_speed
 from app.speed.job import job_time
@@ -85,7 +86,9 @@ def _described(architecture: Architecture, kind: MethodKind, batch: Batch) -> No
 
 
 def _speed(architecture: Architecture, kind: MethodKind, batch: Batch, gpu: str) -> None:
-    speed = estimate_speed(architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu])
+    speed = estimate_speed(
+        architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu], calibration=bundled_calibration()
+    )
     if isinstance(speed, SpeedEstimate):
         time = job_time(speed, Examples(), batch, Cluster())
         seconds = JobSeconds(expected=time.total_seconds, low=time.total_seconds_low, high=time.total_seconds_high)

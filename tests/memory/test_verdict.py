@@ -7,7 +7,7 @@ import pytest
 
 from app.memory.device import DenseRates, Device, Verdict
 from app.memory.estimate import judge, largest_micro_batch
-from app.memory.overheads import CUDA_CONTEXT_BYTES, allocated_interval, workspace_bytes
+from app.memory.overheads import CUDA_CONTEXT_BYTES, Evidence, allocated_interval, workspace_bytes
 from app.memory.result import ComponentName, MemoryEstimate, OverheadName
 from app.units import GIB, MIB
 from tests.memory.runs import estimate, groups, part
@@ -112,5 +112,5 @@ def test_workspaces_by_compute_capability(capability: tuple[int, int], expected:
 
 
 def test_an_unknown_family_has_a_wide_interval() -> None:
-    known, unknown = (allocated_interval(10**9, recognised=flag) for flag in (True, False))
+    known, unknown = (allocated_interval(10**9, kind) for kind in (Evidence.ONE_GPU, Evidence.UNRECOGNISED))
     assert unknown.low_bytes < known.low_bytes < 10**9 < known.high_bytes < unknown.high_bytes

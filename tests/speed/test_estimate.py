@@ -22,7 +22,7 @@ from app.memory.inputs import (
     Quantization,
     Strategy,
 )
-from app.speed.calibration import bundled_calibration
+from app.services.calibration import bundled_calibration
 from app.speed.estimate import Bound, SpeedEstimate, Unsupported, estimate_speed
 
 SNAPSHOT = bundled_snapshot()
@@ -56,7 +56,9 @@ def answer(
     cluster: Cluster | None = None,
 ) -> SpeedEstimate | Unsupported:
     device = gpu if isinstance(gpu, Device) else DEVICES[gpu]
-    return estimate_speed(MISTRAL, METHODS[kind], precision, batch, cluster or Cluster(), device)
+    return estimate_speed(
+        MISTRAL, METHODS[kind], precision, batch, cluster or Cluster(), device, calibration=bundled_calibration()
+    )
 
 
 def speed(
