@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pydantic_core import from_json
 from starlette.requests import Request
 
 from app.api.errors import ApiError
+from app.strict_json import read_strict_json
 
 
 async def read_json(request: Request) -> Any:
@@ -16,6 +16,6 @@ async def read_json(request: Request) -> Any:
     ):
         raise ApiError(415, "Send JSON with Content-Type: application/json.")
     try:
-        return from_json(await request.body(), allow_inf_nan=False)
+        return read_strict_json(await request.body())
     except ValueError as problem:
         raise ApiError(400, f"The body is not valid JSON: {problem}.") from None

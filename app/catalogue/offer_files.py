@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from app.catalogue.facts import Offer
+from app.strict_json import RepeatedKeyError, distinct
 
 COLUMNS: Final = (
     "provider",
@@ -105,7 +106,7 @@ def read_json(content: bytes) -> list[RawRow]:
     """Rows of a JSON list of objects, or of an object whose ``offers`` is one. Raises :class:`FileError`."""
     text = _decode(content)
     try:
-        loaded = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        loaded = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=distinct)
     except RecursionError as error:
         raise FileError("the JSON is nested too deeply") from error
     except ValueError as error:
@@ -121,10 +122,15 @@ def rows_of(loaded: object) -> list[RawRow]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):
             raise FileError(f"offer {number} is not an object")
-    return [
-        RawRow(number, {_column(name): value for name, value in row.items() if value is not None and value != ""})
-        for number, row in enumerate(rows, start=1)
-    ]
+    return [RawRow(number, _columns(number, row)) for number, row in enumerate(rows, start=1)]
+
+
+def _columns(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    given = [(_column(name), value) for name, value in row.items() if value is not None and value != ""]
+    try:
+        return distinct(given)
+    except RepeatedKeyError as error:
+        raise FileError(f"offer {number}: {error}") from error
 
 
 def write_csv(offers: Iterable[Offer]) -> str:

@@ -1,5 +1,6 @@
 """Currency rates from a file: ``base, currency, rate, observed_on`` and, if you like, ``source``."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -67,11 +68,12 @@ def _read(rows: Sequence[RawRow], today: date) -> Rates:
     for name in ("base", "observed_on"):
         if len({values.get(name) for values in read}) > 1:
             errors.append(RowError(row=rows[-1].number, field=name, message="must be the same in all rows"))
-    repeated = [values.get("currency") for values in read]
+    currencies = [values.get("currency") for values in read]
+    named = Counter(currencies)
     errors += [
         RowError(row=row.number, field="currency", message="stands in the list more than once")
-        for row, currency in zip(rows, repeated, strict=True)
-        if currency and repeated.count(currency) > 1
+        for row, currency in zip(rows, currencies, strict=True)
+        if currency and named[currency] > 1
     ]
     if errors:
         raise ImportRefusedError(errors)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from pydantic_core import from_json
-
 from app.api.state import AppState
 from app.request import GpuListing, RequestError, parse_json
 from app.services.estimate import estimate
 from app.services.lookup import CONFIG_PREFIX, config_hash
+from app.strict_json import read_strict_json
 from app.web.formatting import Formatter
 from app.web.links import run_query
 
@@ -43,7 +42,7 @@ def store(pasted: Pasted, parts: AppState, fmt: Formatter) -> tuple[Pasted, str]
     if not pasted.text.strip():
         return replace(pasted, error=_("Paste the text of a config.json.")), ""
     try:
-        config: Any = from_json(pasted.text, allow_inf_nan=False)
+        config: Any = read_strict_json(pasted.text)
     except ValueError as problem:
         return replace(pasted, error=_("This is not valid JSON: {problem}.").format(problem=problem)), ""
     if not isinstance(config, Mapping):

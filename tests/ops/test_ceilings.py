@@ -53,3 +53,22 @@ def test_deep_nesting_is_no_error_of_ours(caller: Caller, depth: int) -> None:
     body = b'{"model":' + b"[" * depth + b"]" * depth + b"}"
     answer = caller().post("/api/v1/estimate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "content"),
+    [
+        ("/api/v1/estimate", "application/json", '{"model": "llama-3-8b", "method": "lora", "method": "full"}'),
+        ("/config", "application/x-www-form-urlencoded", "config=%7B%22method%22%3A1%2C%22method%22%3A2%7D"),
+    ],
+)
+def test_a_key_given_twice_is_refused_by_name(client: TestClient, path: str, kind: str, content: str) -> None:
+    answer = client.post(path, content=content, headers={"content-type": kind})
+    assert answer.status_code in {400, 422}
+    assert "“method” stands in one object more than once" in answer.text
+
+
+def test_a_byte_order_mark_is_no_error(client: TestClient) -> None:
+    body = b'\xef\xbb\xbf{"model": "llama-3-8b"}'
+    answer = client.post("/api/v1/estimate", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
