@@ -40,7 +40,6 @@ def test_a_byte_order_mark_is_no_error(content: bytes | str) -> None:
 @pytest.mark.parametrize(
     "content",
     ["", "NaN", '{"a": Infinity}', b'{"a": "\xff"}', '"\\ud800"', "[" * 100_000, "1" * 5_000, "{'a': 1}", "1 2"],
-    ["", "NaN", '{"a": Infinity}', b'{"a": "\xff"}', '"\\ud800"', "[" * 100_000, "1" * 5_000, "{'a': 1}", "1 2"],
 )
 def test_anything_else_is_refused_with_a_reason(content: bytes | str) -> None:
     with pytest.raises(ValueError, match=r"\w+ \w+"):
