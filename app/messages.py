@@ -1,0 +1,69 @@
+"""Sentences that the core says, in English and ready to be said in another language: a template with its values."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | Decimal | date
+"""What a template names. A ``Decimal`` is shown with the digits it has, an ``int`` with its thousands separated, a
+``date`` in the reader's way; a text stands as it is, and a :class:`Message` is said in the reader's language."""
+
+
+class Message(str):
+    """English text that knows its template and values. It is a ``str``, so that whoever only reads English needs no more.
+
+    ``plural`` is the template for a ``count`` other than one.
+    """
+
+    __slots__ = ("count", "plural", "template", "values")
+
+    template: str
+    plural: str
+    count: int
+    values: Mapping[str, Value]
+
+    def __new__(cls, template: str, plural: str, count: int, values: Mapping[str, Value]) -> "Message":
+        chosen = plural if plural and count != 1 else template
+        made = super().__new__(cls, chosen.format_map({name: english(value) for name, value in values.items()}))
+        made.template, made.plural, made.count, made.values = template, plural, count, values
+        return made
+
+    def __reduce__(self) -> tuple[type["Message"], tuple[str, str, int, Mapping[str, Value]]]:
+        return Message, (self.template, self.plural, self.count, self.values)
+
+
+def english(value: Value) -> str:
+    """A value as the English text shows it."""
+    if isinstance(value, int | Decimal):
+        return f"{value:,}"
+    return value if isinstance(value, str) else value.isoformat()
+
+
+def message(template: str, /, **values: Value) -> Message:
+    """A sentence from a template such as ``"{card} has no bfloat16."``."""
+    return Message(template, "", 1, values)
+
+
+def counted(singular: str, plural: str, count: int, /, **values: Value) -> Message:
+    """A sentence in the form that goes with ``count``, which it may name as ``{count}``."""
+    return Message(singular, plural, count, {"count": count, **values})
+
+
+def sentences(*parts: str) -> str:
+    """Texts one after the other; those that are empty are left out."""
+    given = [part for part in parts if part]
+    if len(given) < 2:
+        return given[0] if given else ""
+    names = {f"part{index}": part for index, part in enumerate(given)}
+    return Message(" ".join(f"{{{name}}}" for name in names), "", 1, names)
+
+
+def mark(text: str) -> str:
+    """Mark a text without values for the translators; it is translated where it is shown."""
+    return text
+
+
+def rounded(value: float, digits: int) -> Decimal:
+    """A number that is shown with exactly ``digits`` decimals."""
+    return Decimal(f"{value:.{digits}f}")
