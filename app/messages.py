@@ -1,6 +1,6 @@
 """Sentences that the core says, in English and ready to be said in another language: a template with its values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TypeAlias
@@ -11,26 +11,26 @@ Value: TypeAlias = str | int | Decimal | date
 
 
 class Message(str):
-    """English text that knows its template and values. It is a ``str``, so that whoever only reads English needs no more.
+    """English text that knows its template and values; a ``str``, so that whoever only reads English needs no more.
 
-    ``plural`` is the template for a ``count`` other than one.
+    ``plural`` is the template for a ``number`` other than one.
     """
 
-    __slots__ = ("count", "plural", "template", "values")
+    __slots__ = ("number", "plural", "template", "values")
 
     template: str
     plural: str
-    count: int
+    number: int
     values: Mapping[str, Value]
 
-    def __new__(cls, template: str, plural: str, count: int, values: Mapping[str, Value]) -> "Message":
-        chosen = plural if plural and count != 1 else template
+    def __new__(cls, template: str, plural: str, number: int, values: Mapping[str, Value]) -> "Message":
+        chosen = plural if plural and number != 1 else template
         made = super().__new__(cls, chosen.format_map({name: english(value) for name, value in values.items()}))
-        made.template, made.plural, made.count, made.values = template, plural, count, values
+        made.template, made.plural, made.number, made.values = template, plural, number, values
         return made
 
     def __reduce__(self) -> tuple[type["Message"], tuple[str, str, int, Mapping[str, Value]]]:
-        return Message, (self.template, self.plural, self.count, self.values)
+        return Message, (self.template, self.plural, self.number, self.values)
 
 
 def english(value: Value) -> str:
@@ -67,3 +67,13 @@ def mark(text: str) -> str:
 def rounded(value: float, digits: int) -> Decimal:
     """A number that is shown with exactly ``digits`` decimals."""
     return Decimal(f"{value:.{digits}f}")
+
+
+def sentence(text: str) -> str:
+    """A text with its full stop."""
+    return Message("{text}.", "", 1, {"text": text})
+
+
+def did_you_mean(problem: str, near: Sequence[str]) -> str:
+    """What is wrong, and the first of the names that may have been meant."""
+    return sentences(problem, message("Did you mean {name}?", name=near[0])) if near else problem

@@ -44,9 +44,9 @@ CLOCK = {"today", "now", "utcnow"}
 """Dates are values; reading today's is not."""
 
 OF_THE_PROJECT = {
-    "app/memory": ("app.memory", "app.units"),
-    "app/speed": ("app.speed", "app.memory", "app.units"),
-    "app/planning": ("app.planning", "app.speed", "app.memory", "app.units"),
+    "app/memory": ("app.memory", "app.messages", "app.units"),
+    "app/speed": ("app.speed", "app.memory", "app.messages", "app.units"),
+    "app/planning": ("app.planning", "app.speed", "app.memory", "app.messages", "app.units"),
 }
 
 

@@ -20,6 +20,7 @@ from app.catalogue.database import Database
 from app.catalogue.hub_answer import Conversion, HubAnswer, HubRefusal, Outcome, Reading, answer_of
 from app.catalogue.hub_client import HubClient
 from app.catalogue.tables import HubRecord, utc_now
+from app.messages import mark
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _FAILED_SECONDS: Final = 60.0
 _SETTLED: Final = frozenset(
     {Outcome.NO_CONFIG, Outcome.GATED, Outcome.NOT_ALLOWED, Outcome.MISSING, Outcome.MALFORMED, Outcome.TOO_LARGE}
 )
-_BUSY_HERE: Final = HubRefusal(message="cannot be looked up now: too many others are. Try again in a minute.")
+_BUSY_HERE: Final = HubRefusal(message=mark("cannot be looked up now: too many others are. Try again in a minute."))
 
 Dated = tuple[Reading, datetime]
 

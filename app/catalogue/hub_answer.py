@@ -7,6 +7,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, Final
 
+from app.messages import Value, mark, message, sentences
+
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
@@ -103,63 +105,97 @@ def answer_of(reading: Reading, *, host: str, read_on: date) -> HubAnswer:
     if reading.outcome is Outcome.NO_CONFIG:
         return HubRefusal(message=_no_config(reading))
     if reading.outcome is Outcome.BUSY:
-        wait = f" Try again in {reading.wait_seconds:.0f} seconds, or" if reading.wait_seconds else " Try again, or"
-        return HubRefusal(message=f"cannot be looked up now: {host} is asking us to wait.{wait} paste its config.json.")
-    return HubRefusal(message=_REFUSALS[reading.outcome].format(host=host))
+        if not reading.wait_seconds:
+            template = mark(
+                "cannot be looked up now: {host} is asking us to wait. Try again, or paste its config.json."
+            )
+            return HubRefusal(message=message(template, host=host))
+        return HubRefusal(
+            message=message(
+                "cannot be looked up now: {host} is asking us to wait. Try again in {seconds} seconds, or paste its "
+                "config.json.",
+                host=host,
+                seconds=round(reading.wait_seconds),
+            )
+        )
+    refusal = message(_REFUSALS[reading.outcome], host=host)
+    return HubRefusal(message=refusal if reading.outcome is Outcome.MISSING else sentences(refusal, _PASTE))
 
 
 def _shape(reading: Reading, host: str, read_on: date) -> HubShape | None:
     if reading.content is None:
         return None
-    at = f" at revision {reading.revision[:12]}" if reading.revision else ""
     return HubShape(
         hub_id=reading.hub_id,
         config=reading.content,
-        source=f"The shape is that of config.json of {reading.hub_id}{at} on {host}, read on {read_on}.",
+        source=_source(reading, host, read_on),
         note=_copy_note(reading),
     )
 
 
-_PASTE: Final = "Paste its config.json instead."
+def _source(reading: Reading, host: str, read_on: date) -> str:
+    values: dict[str, Value] = {"model": reading.hub_id, "host": host, "day": read_on}
+    if not reading.revision:
+        return message("The shape is that of config.json of {model} on {host}, read on {day}.", **values)
+    return message(
+        "The shape is that of config.json of {model} at revision {revision} on {host}, read on {day}.",
+        revision=reading.revision[:12],
+        **values,
+    )
+
+
+_PASTE: Final = mark("Paste its config.json instead.")
 _REFUSALS: Final[Mapping[Outcome, str]] = {
-    Outcome.GATED: f"is gated on {{host}}: its licence must be accepted there before its files can be read. {_PASTE}",
-    Outcome.NOT_ALLOWED: f"cannot be read on {{host}}: it is gated or private, or does not exist. {_PASTE}",
-    Outcome.MISSING: "is neither in the catalogue nor on {host}. Check the spelling.",
-    Outcome.MALFORMED: f"has a config.json on {{host}} that is not a JSON object. {_PASTE}",
-    Outcome.TOO_LARGE: f"has a config.json on {{host}} that is larger than any model needs. {_PASTE}",
-    Outcome.REDIRECTED: f"could not be read: {{host}} sent us on to another address. {_PASTE}",
-    Outcome.SLOW: f"could not be read: {{host}} did not answer in time. {_PASTE}",
-    Outcome.UNREACHABLE: f"is not in the catalogue, and {{host}} cannot be reached. {_PASTE}",
+    Outcome.GATED: mark("is gated on {host}: its licence must be accepted there before its files can be read."),
+    Outcome.NOT_ALLOWED: mark("cannot be read on {host}: it is gated or private, or does not exist."),
+    Outcome.MISSING: mark("is neither in the catalogue nor on {host}. Check the spelling."),
+    Outcome.MALFORMED: mark("has a config.json on {host} that is not a JSON object."),
+    Outcome.TOO_LARGE: mark("has a config.json on {host} that is larger than any model needs."),
+    Outcome.REDIRECTED: mark("could not be read: {host} sent us on to another address."),
+    Outcome.SLOW: mark("could not be read: {host} did not answer in time."),
+    Outcome.UNREACHABLE: mark("is not in the catalogue, and {host} cannot be reached."),
 }
 
 
 def _base_note(reading: Reading) -> str:
     if reading.conversion is Conversion.ADAPTER:
-        return f"{reading.hub_id} is an adapter of {reading.base_hub_id}; the figures are those of that model."
-    return (
-        f"{reading.hub_id} is {_article(reading)} copy; its card names {reading.base_hub_id} as its base, and the "
-        "figures are those of that model."
+        return message(
+            "{model} is an adapter of {base}; the figures are those of that model.",
+            model=reading.hub_id,
+            base=reading.base_hub_id or "",
+        )
+    return message(
+        "{model} is {kind} copy; its card names {base} as its base, and the figures are those of that model.",
+        model=reading.hub_id,
+        kind=_article(reading),
+        base=reading.base_hub_id or "",
     )
 
 
 def _copy_note(reading: Reading) -> str | None:
     if reading.conversion is None:
         return None
-    return (
-        f"{reading.hub_id} is {_article(reading)} copy, and no base model of it can be read. The figures are for "
-        "training the model of this shape, not the copy."
+    return message(
+        "{model} is {kind} copy, and no base model of it can be read. The figures are for training the model of this "
+        "shape, not the copy.",
+        model=reading.hub_id,
+        kind=_article(reading),
     )
 
 
 def _article(reading: Reading) -> str:
-    return f"{'an' if reading.conversion in {Conversion.AWQ, Conversion.MLX} else 'a'} {reading.conversion}"
+    name = str(reading.conversion)
+    if reading.conversion in {Conversion.AWQ, Conversion.MLX}:
+        return message("an {conversion}", conversion=name)
+    return message("a {conversion}", conversion=name)
 
 
 def _no_config(reading: Reading) -> str:
     if reading.conversion is Conversion.ADAPTER:
-        return "is an adapter that names no base model on the hub. Name the model it was trained on."
+        return mark("is an adapter that names no base model on the hub. Name the model it was trained on.")
     if reading.conversion is not None:
-        return (
-            f"holds {reading.conversion} files only, and its card names no base model. Name the model it was made from."
+        return message(
+            "holds {conversion} files only, and its card names no base model. Name the model it was made from.",
+            conversion=str(reading.conversion),
         )
-    return f"has no config.json, so it is no model for transformers. {_PASTE}"
+    return sentences(mark("has no config.json, so it is no model for transformers."), _PASTE)

@@ -19,6 +19,7 @@ from app.memory.architecture import (
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
 from app.memory.families import FAMILIES, LLAMA, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
+from app.messages import mark, message
 
 NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.PRE_NORM: 2,
@@ -183,13 +184,15 @@ class _Builder:
         return tuple(wrapper.tower(ConfigReader(section, wrapper.vision_defaults), self.reader, self.hidden_size))
 
     def _notes(self, wrapper: Wrapper | None) -> tuple[str, ...]:
-        notes = []
+        notes: list[str] = []
         if not self.recognised:
-            notes.append(f"model_type “{self.model_type}” is not known; read as a Llama-like decoder")
+            notes.append(
+                message("model_type “{name}” is not known; read as a Llama-like decoder", name=self.model_type)
+            )
         if self.family.note:
             notes.append(self.family.note)
         if wrapper is not None:
-            notes.append("The vision tower is frozen; images add tokens to the sequence.")
+            notes.append(mark("The vision tower is frozen; images add tokens to the sequence."))
         return tuple(notes)
 
 

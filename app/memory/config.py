@@ -7,6 +7,8 @@ what its library class assumes where a key is missing is data (:mod:`app.memory.
 from collections.abc import Mapping
 from typing import Any
 
+from app.messages import message
+
 MAXIMUM_DIMENSION = 2**24
 """No released model has a dimension near this; larger numbers are typing errors."""
 MAXIMUM_LAYERS = 1024
@@ -82,7 +84,7 @@ class ConfigReader:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise ConfigError(key, f"must be true or false, not {_shown(value)}", "true or false")
+            raise ConfigError(key, message("must be true or false, not {value}", value=_shown(value)), "true or false")
         return value
 
     def number(self, key: str, default: float) -> float:
@@ -90,7 +92,7 @@ class ConfigReader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(key, f"must be a number, not {_shown(value)}", "a number")
+            raise ConfigError(key, message("must be a number, not {value}", value=_shown(value)), "a number")
         return float(value)
 
     def text(self, key: str, default: str) -> str:
@@ -98,7 +100,7 @@ class ConfigReader:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise ConfigError(key, f"must be text, not {_shown(value)}", "text")
+            raise ConfigError(key, message("must be text, not {value}", value=_shown(value)), "text")
         return value
 
     def section(self, key: str) -> Mapping[str, Any] | None:
@@ -107,7 +109,7 @@ class ConfigReader:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise ConfigError(key, f"must be an object, not {_shown(value)}", "an object")
+            raise ConfigError(key, message("must be an object, not {value}", value=_shown(value)), "an object")
         return value
 
     def integers(self, key: str) -> tuple[int, ...]:
@@ -116,7 +118,9 @@ class ConfigReader:
         if value is None:
             return ()
         if not isinstance(value, list | tuple):
-            raise ConfigError(key, f"must be a list of whole numbers, not {_shown(value)}", "a list")
+            raise ConfigError(
+                key, message("must be a list of whole numbers, not {value}", value=_shown(value)), "a list"
+            )
         return tuple(check_integer(key, item, minimum=0) for item in value)
 
     def groups(self, key: str) -> tuple[tuple[tuple[str, ...], int], ...]:
@@ -126,14 +130,16 @@ class ConfigReader:
             return ()
         allowed = 'a list such as [[["global", "local"], 12]]'
         if not isinstance(value, list | tuple):
-            raise ConfigError(key, f"must be a list, not {_shown(value)}", allowed)
+            raise ConfigError(key, message("must be a list, not {value}", value=_shown(value)), allowed)
         found = []
         for group in value:
             match group:
                 case [list() | tuple() as names, int(times)] if all(isinstance(name, str) for name in names):
                     found.append((tuple(names), check_integer(key, times, maximum=MAXIMUM_LAYERS)))
                 case _:
-                    raise ConfigError(key, f"has {_shown(group)} where names and a number belong", allowed)
+                    raise ConfigError(
+                        key, message("has {value} where names and a number belong", value=_shown(group)), allowed
+                    )
         return tuple(found)
 
     def letters(self, key: str, meanings: Mapping[str, str]) -> tuple[str, ...] | None:
@@ -143,7 +149,11 @@ class ConfigReader:
             return None
         letters = "".join(meanings)
         if not isinstance(value, str) or not value or not set(value) <= set(meanings):
-            raise ConfigError(key, f"must be made of {letters}, not {_shown(value)}", f"letters of {letters}")
+            raise ConfigError(
+                key,
+                message("must be made of {letters}, not {value}", letters=letters, value=_shown(value)),
+                message("letters of {letters}", letters=letters),
+            )
         return tuple(meanings[letter] for letter in value)
 
     def strings(self, key: str, length: int) -> tuple[str, ...] | None:
@@ -154,13 +164,17 @@ class ConfigReader:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ConfigError(key, "must be a list of names", "a list with one name a layer")
         if len(value) != length:
-            raise ConfigError(key, f"has {len(value)} entries for {length} layers", f"{length} entries")
+            raise ConfigError(
+                key,
+                message("has {entries} entries for {layers} layers", entries=len(value), layers=length),
+                message("{layers} entries", layers=length),
+            )
         return tuple(value)
 
 
 def check_integer(key: str, value: Any, *, minimum: int = 1, maximum: int = MAXIMUM_DIMENSION) -> int:
     """``value`` as a whole number within bounds; raises :class:`ConfigError` naming ``key``."""
-    allowed = f"a whole number from {minimum} to {maximum}"
+    allowed = message("a whole number from {minimum} to {maximum}", minimum=minimum, maximum=maximum)
     if isinstance(value, list | tuple) and len(value) > 1 and all(item == value[0] for item in value):
         # one entry a layer, all alike (Gemma 3n)
         value = value[0]
@@ -168,9 +182,13 @@ def check_integer(key: str, value: Any, *, minimum: int = 1, maximum: int = MAXI
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         else:
-            raise ConfigError(key, f"must be a whole number, not {_shown(value)}", allowed)
+            raise ConfigError(key, message("must be a whole number, not {value}", value=_shown(value)), allowed)
     if not minimum <= value <= maximum:
-        raise ConfigError(key, f"must be from {minimum} to {maximum}, not {value}", allowed)
+        raise ConfigError(
+            key,
+            message("must be from {minimum} to {maximum}, not {value}", minimum=minimum, maximum=maximum, value=value),
+            allowed,
+        )
     return int(value)
 
 

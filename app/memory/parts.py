@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.memory.result import ComponentName, OverheadName
+from app.messages import mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,55 +17,55 @@ class Words:
 
 COMPONENTS: Mapping[ComponentName, Words] = {
     ComponentName.WEIGHTS: Words(
-        "The model's weights, counted tensor by tensor.",
+        mark("The model's weights, counted tensor by tensor."),
         "transformers 5.23 modelling code; QLoRA, arXiv 2305.14314, section 3, for 4-bit formats",
     ),
     ComponentName.QUANTISATION_STATE: Words(
-        "Scales that turn quantised weights back into numbers.",
+        mark("Scales that turn quantised weights back into numbers."),
         "bitsandbytes 0.50 functional.py, quantize_4bit; QLoRA, arXiv 2305.14314, section 3",
     ),
     ComponentName.ADAPTERS: Words(
-        "Adapter matrices A and B of every adapted projection, and full copies of saved modules.",
+        mark("Adapter matrices A and B of every adapted projection, and full copies of saved modules."),
         "LoRA, arXiv 2106.09685, section 4.1; peft 0.21 tuners/lora/layer.py",
     ),
     ComponentName.GRADIENTS: Words(
-        "One gradient for every number that trains.",
+        mark("One gradient for every number that trains."),
         "torch/csrc/autograd/functions/accumulate_grad.h",
     ),
     ComponentName.OPTIMIZER_STATE: Words(
-        "The optimizer's running averages.",
+        mark("The optimizer's running averages."),
         "torch/optim/adam.py; bitsandbytes 0.50 optim/optimizer.py; transformers optimization.py",
     ),
     ComponentName.ACTIVATIONS: Words(
-        "Results of the forward pass that wait for the backward pass.",
+        mark("Results of the forward pass that wait for the backward pass."),
         "derived operation by operation from the modelling code (app/memory/transcription)",
     ),
     ComponentName.LOGITS: Words(
-        "A score for every word of the vocabulary and every token, with the loss's float32 copies.",
+        mark("A score for every word of the vocabulary and every token, with the loss's float32 copies."),
         "transformers 5.23 loss/loss_utils.py; torch log_softmax and its derivative",
     ),
     ComponentName.GATHERED_WEIGHTS: Words(
-        "Working copies of weights: autocast's 16-bit copies and dequantised weights.",
+        mark("Working copies of weights: autocast's 16-bit copies and dequantised weights."),
         "aten/src/ATen/autocast_mode.cpp, cached_cast; bitsandbytes 0.50 autograd/_functions.py",
     ),
     ComponentName.TEMPORARIES: Words(
-        "Tensors that live for an instant: gradients in flight, kernel workspaces, the update's copies.",
+        mark("Tensors that live for an instant: gradients in flight, kernel workspaces, the update's copies."),
         "torch tools/autograd/derivatives.yaml; torch/optim",
     ),
-    ComponentName.COMMUNICATION: Words("Buffers of collective communication.", "torch.distributed; NCCL"),
+    ComponentName.COMMUNICATION: Words(mark("Buffers of collective communication."), "torch.distributed; NCCL"),
     ComponentName.WORKSPACES: Words(
-        "cuBLAS workspace, which the allocator counts.",
+        mark("cuBLAS workspace, which the allocator counts."),
         "aten/src/ATen/cuda/CublasHandlePool.cpp, getChosenWorkspaceSize",
     ),
 }
 
 OVERHEADS: Mapping[OverheadName, Words] = {
     OverheadName.ALLOCATOR_SLACK: Words(
-        "Memory that PyTorch's caching allocator holds but cannot hand out: fragments and rounding.",
+        mark("Memory that PyTorch's caching allocator holds but cannot hand out: fragments and rounding."),
         "39 traced runs replayed through a simulated caching allocator: reserved ÷ allocated",
     ),
     OverheadName.CUDA_CONTEXT: Words(
-        "The CUDA context and loaded kernels of the process.",
+        mark("The CUDA context and loaded kernels of the process."),
         "see app/memory/overheads.py",
     ),
 }

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.messages import mark
+
 
 class Theme(StrEnum):
     """The groups under which forms, help pages and the command line show the fields."""
@@ -21,16 +23,16 @@ class Theme(StrEnum):
 
 
 THEME_TITLES: Mapping[Theme, str] = {
-    Theme.MODEL: "Model and software",
-    Theme.METHOD: "Method",
-    Theme.ADAPTER: "Adapters",
-    Theme.QUANTISATION: "Quantisation",
-    Theme.NUMBERS: "Number formats and optimizer",
-    Theme.BATCH: "Batch",
-    Theme.SAVING: "Saving memory",
-    Theme.CLUSTER: "Several GPUs",
-    Theme.DATA: "Your data",
-    Theme.MARKET: "Card and market",
+    Theme.MODEL: mark("Model and software"),
+    Theme.METHOD: mark("Method"),
+    Theme.ADAPTER: mark("Adapters"),
+    Theme.QUANTISATION: mark("Quantisation"),
+    Theme.NUMBERS: mark("Number formats and optimizer"),
+    Theme.BATCH: mark("Batch"),
+    Theme.SAVING: mark("Saving memory"),
+    Theme.CLUSTER: mark("Several GPUs"),
+    Theme.DATA: mark("Your data"),
+    Theme.MARKET: mark("Card and market"),
 }
 
 

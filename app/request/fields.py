@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.memory.inputs import LoraTargetPreset
+from app.messages import mark, message
 from app.request.about import About, Theme
 from app.request.model import Run
 
@@ -88,24 +89,28 @@ class FieldSpec:
     def allowed(self) -> str:
         """What the field takes, in words, for an error message."""
         if self.kind is Kind.BOOLEAN:
-            return "true or false"
+            return mark("true or false")
         if self.item_choices:
-            return "a list of " + ", ".join(choice.value for choice in self.item_choices)
+            return message("a list of {names}", names=", ".join(choice.value for choice in self.item_choices))
         if self.kind is Kind.LIST and self.choices:
-            return ", ".join(choice.value for choice in self.choices) + ", or a list of module names"
+            presets = ", ".join(choice.value for choice in self.choices)
+            return message("{presets}, or a list of module names", presets=presets)
         if self.choices:
             return ", ".join(choice.value for choice in self.choices)
         if self.kind in {Kind.INTEGER, Kind.NUMBER}:
             return self._allowed_number()
-        return {Kind.LIST: "a list of names", Kind.OBJECT: "an object"}.get(self.kind, "text")
+        return {Kind.LIST: mark("a list of names"), Kind.OBJECT: mark("an object")}.get(self.kind, mark("text"))
 
     def _allowed_number(self) -> str:
-        noun = "a whole number" if self.kind is Kind.INTEGER else "a number"
+        is_whole = self.kind is Kind.INTEGER
         if self.minimum is None or self.maximum is None:
-            return noun
+            return mark("a whole number") if is_whole else mark("a number")
+        bounds = {"minimum": round(self.minimum), "maximum": round(self.maximum)}
         if self.minimum_excluded:
-            return f"{noun} above {self.minimum:,.0f} and up to {self.maximum:,.0f}"
-        return f"{noun} from {self.minimum:,.0f} to {self.maximum:,.0f}"
+            return message("a number above {minimum} and up to {maximum}", **bounds)
+        if is_whole:
+            return message("a whole number from {minimum} to {maximum}", **bounds)
+        return message("a number from {minimum} to {maximum}", **bounds)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

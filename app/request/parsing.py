@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.messages import did_you_mean, mark, message
 from app.request.fields import TARGET_PRESETS, FieldSpec, Kind, names_of
 from app.request.model import Run
 
@@ -27,6 +28,14 @@ class FieldError:
     message: str
     allowed: str | None = None
     suggestions: tuple[str, ...] = ()
+
+
+class BadValueError(ValueError):
+    """A value that cannot be, with why."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 class RequestError(ValueError):
@@ -110,13 +119,20 @@ def _build(
             continue
         try:
             value = _normalise(spec, key, raw, from_text=from_text)
-        except ValueError as problem:
-            errors.append(FieldError(field=key, message=str(problem), allowed=spec.allowed))
+        except BadValueError as problem:
+            errors.append(FieldError(field=key, message=problem.text, allowed=spec.allowed))
             continue
         if value is None:
             continue
         if spec.name in values and values[spec.name] != value:
-            errors.append(FieldError(field=key, message=f"contradicts {given_as[spec.name]}: both set {spec.name}."))
+            errors.append(
+                FieldError(
+                    field=key,
+                    message=message(
+                        "contradicts {other}: both set {field}.", other=given_as[spec.name], field=spec.name
+                    ),
+                )
+            )
         values[spec.name] = value
         given_as[spec.name] = key
     return _validate(values, model, errors, given_as)
@@ -143,7 +159,7 @@ def _validate(
 
 
 def _normalise(spec: FieldSpec, key: str, raw: object, *, from_text: bool) -> Any:
-    """The value that validation sees; None means "not given". Raises ``ValueError`` with a message for the reader."""
+    """The value that validation sees; None means "not given". Raises :class:`BadValueError` with its words."""
     if raw is None:
         return None
     if isinstance(raw, str) and not raw.strip() and (from_text or spec.kind in {Kind.TEXT, Kind.LIST}):
@@ -161,7 +177,7 @@ def _normalise(spec: FieldSpec, key: str, raw: object, *, from_text: bool) -> An
             value = _word(spec, raw)
         case Kind.OBJECT:
             if not isinstance(raw, Mapping):
-                raise ValueError("must be a JSON object, not text or a list.")
+                raise BadValueError("must be a JSON object, not text or a list.")
             value = raw
     return value
 
@@ -171,7 +187,7 @@ def _switch(values: Mapping[str, str | None], raw: object) -> str | None:
     if word in _BOOLEANS and "true" in values:
         word = "true" if _BOOLEANS[word] else "false"
     if not isinstance(raw, (str, bool, int)) or word not in values:
-        raise ValueError(f"takes {' or '.join(values)}.")
+        raise BadValueError(message("takes {values}.", values=" | ".join(values)))
     return values[word]
 
 
@@ -180,10 +196,10 @@ def _number(spec: FieldSpec, raw: object, *, from_text: bool) -> Any:
         if raw.strip().lower() in spec.about.empty_words:
             return None
         if not from_text:
-            raise ValueError("is text; a number goes here, without quotation marks.")
+            raise BadValueError("is text; a number goes here, without quotation marks.")
         return raw.strip()
     if isinstance(raw, bool):
-        raise ValueError("is true or false; a number goes here.")
+        raise BadValueError("is true or false; a number goes here.")
     return raw
 
 
@@ -192,14 +208,14 @@ def _boolean(raw: object, *, from_text: bool) -> Any:
         return raw
     if from_text and isinstance(raw, str) and raw.lower() in _BOOLEANS:
         return _BOOLEANS[raw.lower()]
-    raise ValueError("is neither true nor false.")
+    raise BadValueError("is neither true nor false.")
 
 
 def _word(spec: FieldSpec, raw: object) -> Any:
     if isinstance(raw, bool):
         raw = str(raw).lower()
     if not isinstance(raw, str):
-        raise ValueError("must be text.")
+        raise BadValueError("must be text.")
     word = raw.strip()
     lowered = word.lower()
     if lowered in spec.about.empty_words:
@@ -212,9 +228,9 @@ def _word(spec: FieldSpec, raw: object) -> Any:
 def _list(spec: FieldSpec, raw: object) -> Any:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
-        raise ValueError("must be a list of names.")
+        raise BadValueError("must be a list of names.")
     if len(items) > MAX_LIST_ITEMS:
-        raise ValueError(f"has more than {MAX_LIST_ITEMS} names.")
+        raise BadValueError(message("has more than {count} names.", count=MAX_LIST_ITEMS))
     names = tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
     if len(names) == 1:
         word = spec.about.synonyms.get(names[0].lower(), names[0])
@@ -224,22 +240,24 @@ def _list(spec: FieldSpec, raw: object) -> Any:
             return word
     presets = [name for name in names if name in TARGET_PRESETS and spec.name == "lora_target_modules"]
     if presets:
-        raise ValueError(f"mixes the preset {presets[0]} with other names; give one or the other.")
+        raise BadValueError(
+            message("mixes the preset {name} with other names; give one or the other.", name=presets[0])
+        )
     return names or None
 
 
 def _unknown(key: str, known: Mapping[str, FieldSpec]) -> FieldError:
     near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=3, cutoff=0.6)
     names = tuple(dict.fromkeys(known[name].name for name in near))
-    hint = f" Did you mean {names[0]}?" if names else ""
-    return FieldError(field=key[:100], message=f"is not a field of this request.{hint}", suggestions=names)
+    problem = did_you_mean(mark("is not a field of this request."), names)
+    return FieldError(field=key[:100], message=problem, suggestions=names)
 
 
 def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: FieldSpec | None) -> FieldError:
     allowed = spec.allowed if spec is not None else None
     kind = detail["type"]
     if kind in {"greater_than_equal", "greater_than", "less_than_equal"}:
-        message = "is too small." if kind.startswith("greater") else "is too large."
+        text = mark("is too small.") if kind.startswith("greater") else mark("is too large.")
     elif kind in {
         "int_from_float",
         "int_parsing",
@@ -249,24 +267,28 @@ def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: Fie
         "int_type",
         "float_type",
     }:
-        message = "is not a whole number." if spec is not None and spec.kind is Kind.INTEGER else "is not a number."
+        is_whole = spec is not None and spec.kind is Kind.INTEGER
+        text = mark("is not a whole number.") if is_whole else mark("is not a number.")
     elif kind == "missing":
-        message = "is required."
+        text = mark("is required.")
     elif spec is not None and spec.kind is Kind.CHOICE:
         words = [choice.value for choice in spec.choices]
         near = tuple(difflib.get_close_matches(str(value), words, n=2, cutoff=0.5))
         return FieldError(
-            field=key, message=f"{_quoted(value)} is not one of the choices.", allowed=allowed, suggestions=near
+            field=key,
+            message=message("{value} is not one of the choices.", value=_quoted(value)),
+            allowed=allowed,
+            suggestions=near,
         )
     elif spec is not None and spec.kind is Kind.LIST:
-        message = f"has an entry that cannot be: {_quoted(detail['input'])}."
+        text = message("has an entry that cannot be: {value}.", value=_quoted(detail["input"]))
     elif name == "currency":
-        message, allowed = "is not a currency code.", "three letters, such as USD"
+        text, allowed = mark("is not a currency code."), mark("three letters, such as USD")
     elif kind == "string_too_long":
-        message = "is too long."
+        text = mark("is too long.")
     else:
-        message = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}."
-    return FieldError(field=key, message=message, allowed=allowed)
+        text = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}."
+    return FieldError(field=key, message=text, allowed=allowed)
 
 
 def _quoted(value: object) -> str:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.memory.inputs import MethodKind, Offload, Strategy
+from app.messages import Value, message
 from app.request.fields import FIELDS
 from app.request.model import QuantizationChoice, Run
 from app.request.parsing import FieldError, RequestError
@@ -150,14 +151,14 @@ def _divided(given: Run, divisor: int) -> int:
 
 
 def _uneven(given: Run, product: int, *, exact: bool) -> RequestError:
-    relation = "is not" if exact else "is not a multiple of"
-    return RequestError(
-        FieldError(
-            field="global_batch_size",
-            message=f"{given.global_batch_size:,} {relation} {product:,}, the other batch fields times the GPUs.",
-            allowed=f"{product:,}" if exact else f"a multiple of {product:,}",
-        )
-    )
+    values: dict[str, Value] = {"given": given.global_batch_size or 0, "product": product}
+    if exact:
+        text = message("{given} is not {product}, the other batch fields times the GPUs.", **values)
+        allowed = message("{number}", number=product)
+    else:
+        text = message("{given} is not a multiple of {product}, the other batch fields times the GPUs.", **values)
+        allowed = message("a multiple of {number}", number=product)
+    return RequestError(FieldError(field="global_batch_size", message=text, allowed=allowed))
 
 
 def _replicas(given: Run) -> int:
@@ -167,7 +168,7 @@ def _replicas(given: Run) -> int:
         raise RequestError(
             FieldError(
                 field="strategy",
-                message=f"single uses one GPU, but num_gpus is {given.num_gpus}.",
+                message=message("single uses one GPU, but num_gpus is {count}.", count=given.num_gpus),
                 allowed="another strategy",
             )
         )
@@ -175,16 +176,20 @@ def _replicas(given: Run) -> int:
         raise RequestError(
             FieldError(
                 field="num_gpus",
-                message=f"{given.num_gpus} is no multiple of tensor × pipeline × context parallel = {model_parallel}.",
-                allowed=f"a multiple of {model_parallel}",
+                message=message(
+                    "{count} is no multiple of tensor × pipeline × context parallel = {degree}.",
+                    count=given.num_gpus,
+                    degree=model_parallel,
+                ),
+                allowed=message("a multiple of {number}", number=model_parallel),
             )
         )
     if given.num_gpus % given.expert_parallel:
         raise RequestError(
             FieldError(
                 field="expert_parallel",
-                message=f"does not divide the {given.num_gpus} GPUs.",
-                allowed=f"a divisor of {given.num_gpus}",
+                message=message("does not divide the {count} GPUs.", count=given.num_gpus),
+                allowed=message("a divisor of {number}", number=given.num_gpus),
             )
         )
     return 1 if given.strategy is Strategy.DEVICE_MAP else given.num_gpus // model_parallel

@@ -6,23 +6,30 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
+from app.messages import mark
+
 NOT_VALIDATED: Final[tuple[tuple[str, str], ...]] = (
     (
-        "What a card must have",
-        "The allocator’s reserve and the CUDA context come on top of what PyTorch allocates. Figures for a whole card "
-        "have been published for one card and by one source only, so that this part rests on simulated allocators and "
-        "reported sizes.",
+        mark("What a card must have"),
+        mark(
+            "The allocator’s reserve and the CUDA context come on top of what PyTorch allocates. Figures for a whole "
+            "card have been published for one card and by one source only, so that this part rests on simulated "
+            "allocators and reported sizes."
+        ),
     ),
-    ("Several GPUs", "No run over several GPUs is among the figures on this page."),
+    (mark("Several GPUs"), mark("No run over several GPUs is among the figures on this page.")),
     (
-        "Cards other than NVIDIA’s",
-        "Every traced run stands for a CUDA device and every measured run was made on one.",
+        mark("Cards other than NVIDIA’s"),
+        mark("Every traced run stands for a CUDA device and every measured run was made on one."),
     ),
     (
-        "Other versions of the libraries",
-        "All traces are of one set of versions of PyTorch, Transformers, PEFT and bitsandbytes.",
+        mark("Other versions of the libraries"),
+        mark("All traces are of one set of versions of PyTorch, Transformers, PEFT and bitsandbytes."),
     ),
-    ("Fused losses", "Liger’s and chunked losses have not been traced; measured runs with Liger are listed above."),
+    (
+        mark("Fused losses"),
+        mark("Liger’s and chunked losses have not been traced; measured runs with Liger are listed above."),
+    ),
 )
 """What nothing here has been held against: a name and a sentence each."""
 

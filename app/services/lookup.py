@@ -16,6 +16,7 @@ from app.memory.build import parse_config
 from app.memory.config import ConfigError
 from app.memory.inputs import MethodKind
 from app.memory.states import EMBEDDING_NAMES, HEAD_NAMES
+from app.messages import did_you_mean, mark, message, sentence, sentences
 from app.request import FieldError, RequestError, Run
 from app.services.policy import Policy
 from app.services.results import ModelSummary
@@ -24,6 +25,9 @@ CONFIG_PREFIX = "config:"
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_BASES = 3
 """How far from an adapter or a copy to its base: an adapter of a copy of a model is two."""
+
+
+NOT_IN_CATALOGUE = mark("is not in the catalogue.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,10 +87,9 @@ def asks_hub(name: str | None, snapshot: Snapshot, policy: Policy) -> bool:
     )
 
 
-def _unknown(name: str, snapshot: Snapshot, message: str = "is not in the catalogue.") -> RequestError:
+def _unknown(name: str, snapshot: Snapshot, problem: str = NOT_IN_CATALOGUE) -> RequestError:
     near = tuple(model.slug for model in snapshot.nearest_models(name))
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return RequestError(FieldError(field="model", message=f"{message}{hint}", suggestions=near))
+    return RequestError(FieldError(field="model", message=did_you_mean(problem, near), suggestions=near))
 
 
 def _from_hub(hub_id: str, snapshot: Snapshot, lookup: HubLookup) -> FoundModel:
@@ -101,22 +104,26 @@ def _from_hub(hub_id: str, snapshot: Snapshot, lookup: HubLookup) -> FoundModel:
         if isinstance(answer, HubRefusal):
             if copy is not None:
                 return _from_shape(copy, [])
-            about = f"leads to {asked}, which " if notes else ""
-            raise _unknown(hub_id, snapshot, f"{about}{answer.message}")
+            leads = message("leads to {model}, which {problem}", model=asked, problem=answer.message)
+            raise _unknown(hub_id, snapshot, leads if notes else answer.message)
         notes.append(answer.note)
         copy, asked = copy or answer.copy, answer.hub_id
         found = snapshot.resolve_model(asked)
         if found is not None:
-            return _from_catalogue(Resolution(found.model, " ".join([*notes, *filter(None, [found.note])])))
-    raise _unknown(hub_id, snapshot, "leads from one base model to the next without an end.")
+            return _from_catalogue(Resolution(found.model, sentences(*notes, found.note or "")))
+    raise _unknown(hub_id, snapshot, mark("leads from one base model to the next without an end."))
 
 
 def _from_shape(shape: HubShape, notes: Sequence[str]) -> FoundModel:
     try:
         architecture = _parsed(canonical_config(shape.config).decode())
     except ConfigError as problem:
-        message = f"has a config.json on the hub that cannot be computed with: {problem.field} {problem.message}."
-        raise RequestError(FieldError(field="model", message=message)) from None
+        text = message(
+            "has a config.json on the hub that cannot be computed with: {field} {problem}.",
+            field=problem.field,
+            problem=problem.message,
+        )
+        raise RequestError(FieldError(field="model", message=text)) from None
     summary = ModelSummary(
         slug=shape.hub_id,
         name=shape.hub_id,
@@ -125,7 +132,7 @@ def _from_shape(shape: HubShape, notes: Sequence[str]) -> FoundModel:
         recognised=architecture.recognised,
         max_position_embeddings=architecture.max_position_embeddings,
     )
-    note = " ".join([*notes, *filter(None, [shape.note])]) or None
+    note = sentences(*notes, shape.note or "") or None
     return FoundModel(
         architecture=architecture, summary=summary, reference=shape.hub_id, note=note, source=shape.source
     )
@@ -138,7 +145,12 @@ def _from_catalogue(found: Resolution) -> FoundModel:
     except ConfigError as problem:
         raise RequestError(
             FieldError(
-                field="model", message=f"has a shape that is not supported yet: {problem.field} {problem.message}."
+                field="model",
+                message=message(
+                    "has a shape that is not supported yet: {field} {problem}.",
+                    field=problem.field,
+                    problem=problem.message,
+                ),
             )
         ) from None
     summary = ModelSummary(
@@ -159,11 +171,13 @@ def _from_config(config: Mapping[str, Any], key: str, *, field: str) -> FoundMod
         architecture = _parsed(canonical_config(config).decode())
     except ConfigError as problem:
         raise RequestError(
-            FieldError(field=f"config.{problem.field}", message=f"{problem.message}.", allowed=problem.allowed)
+            FieldError(field=f"config.{problem.field}", message=sentence(problem.message), allowed=problem.allowed)
         ) from None
     if not architecture.layers:
         raise RequestError(FieldError(field="config", message="comes to a model without layers; is it complete?"))
-    name = str(config.get("_name_or_path") or "")[:80] or f"{architecture.model_type} from a config.json"
+    name = str(config.get("_name_or_path") or "")[:80] or message(
+        "{name} from a config.json", name=architecture.model_type
+    )
     summary = ModelSummary(
         slug=f"{CONFIG_PREFIX}{key}",
         name=name,
@@ -216,7 +230,7 @@ def check_targets(run: Run, architecture: Architecture) -> None:
         raise RequestError(
             FieldError(
                 field="modules_to_save",
-                message=f"{unknown[0]} cannot be counted.",
+                message=message("{name} cannot be counted.", name=unknown[0]),
                 allowed=", ".join(sorted(_SAVED_MODULES)),
                 suggestions=_nearest(unknown, sorted(_SAVED_MODULES)),
             )
@@ -233,8 +247,8 @@ def check_degrees(run: Run, architecture: Architecture) -> None:
         raise RequestError(
             FieldError(
                 field="pipeline_parallel",
-                message=f"is more stages than the model's {layers} layers.",
-                allowed=f"a whole number from 1 to {layers}",
+                message=message("is more stages than the model's {layers} layers.", layers=layers),
+                allowed=message("a whole number from {minimum} to {maximum}", minimum=1, maximum=layers),
             )
         )
     for experts in _expert_counts(architecture):
@@ -242,8 +256,8 @@ def check_degrees(run: Run, architecture: Architecture) -> None:
             raise RequestError(
                 FieldError(
                     field="expert_parallel",
-                    message=f"does not divide the {experts} experts of a layer.",
-                    allowed=f"a divisor of {experts}",
+                    message=message("does not divide the {experts} experts of a layer.", experts=experts),
+                    allowed=message("a divisor of {number}", number=experts),
                 )
             )
 
@@ -268,6 +282,5 @@ def find_gpu(name: str, snapshot: Snapshot, *, field: str = "gpu") -> CatalogueG
     gpu = snapshot.gpu(name)
     if gpu is None:
         near = tuple(card.slug for card in snapshot.nearest_gpus(name))
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise RequestError(FieldError(field=field, message=f"is not in the catalogue.{hint}", suggestions=near))
+        raise RequestError(FieldError(field=field, message=did_you_mean(NOT_IN_CATALOGUE, near), suggestions=near))
     return gpu

@@ -1,8 +1,11 @@
 """From the models' results to the shapes that responses carry, and the sentences that say them."""
 
+from decimal import Decimal
+
 from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
 from app.memory.result import ComponentName, MemoryEstimate
+from app.messages import message, rounded
 from app.services.results import MemoryReport, VerdictReport
 from app.units import GIB
 
@@ -58,22 +61,41 @@ def verdict_report(estimate: MemoryEstimate, gpu: CatalogueGpu, verdict: Verdict
 def _sentence(estimate: MemoryEstimate, gpu: CatalogueGpu, verdict: Verdict, reason: str) -> str:
     needed, usable = gib(estimate.required_bytes), gib(gpu.device.usable_bytes)
     # The difference of the figures shown, so that the sentence adds up as printed.
-    spare = round(float(usable) - float(needed), 1)
+    spare = usable - needed
     match verdict:
         case Verdict.FITS:
-            return f"Fits {gpu.name}: needs {needed} of the {usable} GiB it gives, {spare:.1f} to spare."
+            return message(
+                "Fits {card}: needs {needed} of the {usable} GiB it gives, {spare} to spare.",
+                card=gpu.name,
+                needed=needed,
+                usable=usable,
+                spare=spare,
+            )
         case Verdict.TIGHT:
             low, high = gib(estimate.required.low_bytes), gib(estimate.required.high_bytes)
-            return f"Tight on {gpu.name}: needs {needed} GiB, likely {low} to {high}, and the card gives {usable}."
+            return message(
+                "Tight on {card}: needs {needed} GiB, likely {low} to {high}, and the card gives {usable}.",
+                card=gpu.name,
+                needed=needed,
+                low=low,
+                high=high,
+                usable=usable,
+            )
         case Verdict.DOES_NOT_FIT:
-            return f"Does not fit {gpu.name}: needs {needed} GiB, {-spare:.1f} more than the {usable} it gives."
+            return message(
+                "Does not fit {card}: needs {needed} GiB, {missing} more than the {usable} it gives.",
+                card=gpu.name,
+                needed=needed,
+                missing=-spare,
+                usable=usable,
+            )
         case Verdict.UNSUPPORTED:
-            return f"{gpu.name} cannot run this: {reason}"
+            return message("{card} cannot run this: {reason}", card=gpu.name, reason=reason)
 
 
-def gib(size_bytes: int) -> str:
+def gib(size_bytes: int) -> Decimal:
     """Bytes in GiB with one decimal, for sentences."""
-    return f"{size_bytes / GIB:,.1f}".replace(",", "")
+    return rounded(size_bytes / GIB, 1)
 
 
 def static_bytes(estimate: MemoryEstimate) -> int:

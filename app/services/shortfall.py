@@ -6,13 +6,18 @@ from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.memory.verdict import judge
+from app.messages import message, sentences
 from app.services.assess import Assessment
 from app.services.counts import SHARDED, estimate_on
 from app.services.report import gib, static_bytes
 from app.services.results import Reason, RejectedCard, Suggestion
 from app.services.switches import Evaluated, suggestion
 
-METHOD_WORDS = {MethodKind.FULL: "full fine-tuning", MethodKind.LORA: "LoRA", MethodKind.QLORA: "QLoRA"}
+METHOD_WORDS = {
+    MethodKind.FULL: message("full fine-tuning"),
+    MethodKind.LORA: message("LoRA"),
+    MethodKind.QLORA: message("QLoRA"),
+}
 MAX_REJECTED = 20
 """Cards named as rejected for each method, the largest first: nobody reads on to the 2 GB ones."""
 
@@ -52,8 +57,13 @@ def _more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion | None:
         changes={"num_gpus": count, "strategy": SHARDED.value},
         saves_bytes=memory.required_bytes - spread.required_bytes,
         step_time_ratio=None,
-        text=f"{count} of these cards with weights, gradients and optimizer state sharded: "
-        f"{gib(memory.required_bytes)} → {gib(spread.required_bytes)} GiB on each.",
+        text=message(
+            "{count} of these cards with weights, gradients and optimizer state sharded: {before} → {after} GiB on "
+            "each.",
+            count=count,
+            before=gib(memory.required_bytes),
+            after=gib(spread.required_bytes),
+        ),
     )
 
 
@@ -64,27 +74,45 @@ def nothing_holds(assessment: Assessment, cards: tuple[CatalogueGpu, ...]) -> It
     name = assessment.model.summary.name
     yield Reason(
         code="nothing_holds",
-        text=f"No single card here holds {METHOD_WORDS[assessment.run.method]} of {name} as asked: it needs "
-        f"{gib(memory.required_bytes)} GiB, and the largest, {largest.name}, gives {gib(largest.device.usable_bytes)}.",
+        text=message(
+            "No single card here holds {method} of {model} as asked: it needs {needed} GiB, and the largest, {card}, "
+            "gives {usable}.",
+            method=METHOD_WORDS[assessment.run.method],
+            model=name,
+            needed=gib(memory.required_bytes),
+            card=largest.name,
+            usable=gib(largest.device.usable_bytes),
+        ),
     )
     helpful = [item for item in assessment.savings(None) if any(_would_fit(item, gpu) for gpu in cards)]
     for item in helpful:
         smallest = min((gpu for gpu in cards if _would_fit(item, gpu)), key=lambda gpu: gpu.device.usable_bytes)
         yield Reason(
             code="switch",
-            text=f"{suggestion(assessment.memory(), item).text} Then {smallest.name} holds it.",
+            text=sentences(
+                suggestion(assessment.memory(), item).text, message("Then {card} holds it.", card=smallest.name)
+            ),
         )
     count = assessment.fewest_gpus(largest)
     if count is not None:
         spread = estimate_on(assessment.model.architecture, assessment.groups, count)
         yield Reason(
             code="more_cards",
-            text=f"Sharded, it takes {count} × {largest.name}: {gib(spread.required_bytes)} of the "
-            f"{gib(largest.device.usable_bytes)} GiB that each gives. Weights, gradients and optimizer state are "
-            f"{gib(static_bytes(memory))} GiB in all.",
+            text=message(
+                "Sharded, it takes {count} × {card}: {needed} of the {usable} GiB that each gives. Weights, gradients "
+                "and optimizer state are {static} GiB in all.",
+                count=count,
+                card=largest.name,
+                needed=gib(spread.required_bytes),
+                usable=gib(largest.device.usable_bytes),
+                static=gib(static_bytes(memory)),
+            ),
         )
     else:
         yield Reason(
             code="more_cards",
-            text=f"No number of {largest.name} up to 64 holds it with this micro-batch and these parallel degrees.",
+            text=message(
+                "No number of {card} up to 64 holds it with this micro-batch and these parallel degrees.",
+                card=largest.name,
+            ),
         )

@@ -6,6 +6,7 @@ from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
 from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
+from app.messages import Value, message
 from app.request import to_groups
 from app.services.assess import Assessment
 from app.services.pace import Pace, pace
@@ -34,12 +35,23 @@ def would_run(assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu)
     groups = to_groups(run)
     estimate = assessment.memory_of(run, groups, gpu.device)
     verdict, _ = judge(estimate, gpu.device, groups.method, groups.precision, groups.batch)
-    speed = f" at about {found.suggested.tokens_per_second:,.0f} tokens/s" if found.suggested else ""
-    words = " and ".join(f"{name} {value}" for name, value in found.changes.items())
-    outcome = f"runs{speed}" if verdict in {Verdict.FITS, Verdict.TIGHT} else "would run, but does not fit"
+    values: dict[str, Value] = {
+        "changes": ", ".join(f"{name} {value}" for name, value in found.changes.items()),
+        "needed": gib(estimate.required_bytes),
+    }
+    if verdict not in {Verdict.FITS, Verdict.TIGHT}:
+        text = message("With {changes} it would run, but does not fit: needs {needed} GiB.", **values)
+    elif found.suggested is None:
+        text = message("With {changes} it runs: needs {needed} GiB.", **values)
+    else:
+        text = message(
+            "With {changes} it runs at about {rate} tokens/s: needs {needed} GiB.",
+            rate=round(found.suggested.tokens_per_second),
+            **values,
+        )
     yield Suggestion(
         changes=found.changes,
         saves_bytes=memory.required_bytes - estimate.required_bytes,
         step_time_ratio=None,
-        text=f"With {words} it {outcome}: needs {gib(estimate.required_bytes)} GiB.",
+        text=text,
     )

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind
 from app.memory.result import MemoryEstimate
+from app.messages import Message, Value, message
 from app.request import Groups, QuantizationChoice, Run, to_groups
 from app.services.report import gib
 from app.services.results import FieldValue, Suggestion
@@ -62,13 +63,18 @@ def switches(run: Run) -> Iterator[Switch]:
     if run.use_dora:
         yield Switch(code="dora", words="Turn off DoRA", changes={"use_dora": False}, changes_job=True)
     if run.lora_rank > _SMALL_RANK and run.method is not MethodKind.FULL:
-        yield Switch(code="rank", words=f"Use rank {_SMALL_RANK}", changes={"lora_rank": _SMALL_RANK}, changes_job=True)
+        yield Switch(
+            code="rank",
+            words=message("Use rank {rank}", rank=_SMALL_RANK),
+            changes={"lora_rank": _SMALL_RANK},
+            changes_job=True,
+        )
     yield from _methods(run)
     if run.sequence_length >= 2 * 128:
         half = run.sequence_length // 2
         yield Switch(
             code="sequence_length",
-            words=f"Cut sequences to {half:,} tokens",
+            words=message("Cut sequences to {tokens} tokens", tokens=half),
             changes={"sequence_length": half},
             changes_job=True,
         )
@@ -94,14 +100,14 @@ def _batch(run: Run) -> Iterator[Switch]:
         smaller, steps = run.micro_batch_size // 2, run.gradient_accumulation_steps * 2
         yield Switch(
             code="micro_batch",
-            words=f"Micro-batch {smaller}, accumulate {steps}",
+            words=message("Micro-batch {size}, accumulate {steps}", size=smaller, steps=steps),
             changes={"micro_batch_size": smaller, "gradient_accumulation_steps": steps},
         )
     if run.micro_batch_size > 2:
         steps = run.gradient_accumulation_steps * run.micro_batch_size
         yield Switch(
             code="micro_batch_1",
-            words=f"Micro-batch 1, accumulate {steps}",
+            words=message("Micro-batch 1, accumulate {steps}", steps=steps),
             changes={"micro_batch_size": 1, "gradient_accumulation_steps": steps},
         )
 
@@ -144,19 +150,25 @@ def evaluate(
 
 def suggestion(current: MemoryEstimate, item: Evaluated, time_ratio: float | None = None) -> Suggestion:
     """A switch in the contract's shape; ``time_ratio`` is the job's time with it over the time without."""
-    before, after = gib(current.required_bytes), gib(item.required_bytes)
     return Suggestion(
         changes=item.switch.changes,
         saves_bytes=item.saves_bytes,
         step_time_ratio=time_ratio,
-        text=f"{item.switch.words}: {before} → {after} GiB{_slower(time_ratio)}.",
+        text=_sentence(current.required_bytes, item, time_ratio),
     )
 
 
-def _slower(time_ratio: float | None) -> str:
+def _sentence(required_bytes: int, item: Evaluated, time_ratio: float | None) -> str:
+    values: dict[str, Value] = {
+        "change": message(item.switch.words) if not isinstance(item.switch.words, Message) else item.switch.words,
+        "before": gib(required_bytes),
+        "after": gib(item.required_bytes),
+    }
     if time_ratio is None:
-        return ""
+        return message("{change}: {before} → {after} GiB.", **values)
     percent = round(100 * abs(time_ratio - 1))
     if percent < _NOTICEABLE_PERCENT:
-        return ", about as fast"
-    return f", about {percent} % {'slower' if time_ratio > 1 else 'faster'}"
+        return message("{change}: {before} → {after} GiB, about as fast.", **values)
+    if time_ratio > 1:
+        return message("{change}: {before} → {after} GiB, about {percent} % slower.", percent=percent, **values)
+    return message("{change}: {before} → {after} GiB, about {percent} % faster.", percent=percent, **values)

@@ -17,6 +17,7 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
+from app.messages import counted, mark, message
 from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level
 from app.speed.communication import (
     DEFAULT_NETWORK_GBIT_PER_SECOND,
@@ -119,7 +120,9 @@ def estimate_speed(
         cluster,
     )
     if work is None:
-        return Unsupported(reason=f"No dense rate with float32 accumulation is published for {device.name}.")
+        return Unsupported(
+            reason=message("No dense rate with float32 accumulation is published for {card}.", card=device.name)
+        )
     return _speed(work, precision, batch, cluster, device, calibration)
 
 
@@ -139,20 +142,23 @@ def _obstacle(method: Method, precision: Precision, batch: Batch, cluster: Clust
     if half and not device.supports_bf16:
         obstacle = _no_bfloat16(device)
     elif batch.attention is AttentionImplementation.FLASH_ATTENTION_2 and not device.supports_flash_attention_2:
-        obstacle = _Obstacle(f"{device.name} does not run FlashAttention-2.", {"attention": "sdpa"})
+        obstacle = _Obstacle(message("{card} does not run FlashAttention-2.", card=device.name), {"attention": "sdpa"})
     elif method.quantization is not None and not device.supports_bitsandbytes:
-        obstacle = _Obstacle(f"bitsandbytes does not run on {device.name}.")
+        obstacle = _Obstacle(message("bitsandbytes does not run on {card}.", card=device.name))
     elif cluster.offload is not Offload.NONE:
-        obstacle = _Obstacle("Speed with offloading is not modelled: it depends on the host's memory and processor.")
+        obstacle = _Obstacle(
+            mark("Speed with offloading is not modelled: it depends on the host's memory and processor.")
+        )
     elif max(parallel) > 1:
-        obstacle = _Obstacle("Speed with tensor, pipeline, context or expert parallelism is not modelled.")
+        obstacle = _Obstacle(mark("Speed with tensor, pipeline, context or expert parallelism is not modelled."))
     return obstacle
 
 
 def _no_bfloat16(device: Device) -> _Obstacle:
     if device.rates.fp16_fp32_accumulate is None:
-        return _Obstacle(f"{device.name} has neither bfloat16 nor fast float16.", {"precision": "fp32"})
-    return _Obstacle(f"{device.name} has no bfloat16.", {"precision": "fp16-mixed"})
+        reason = message("{card} has neither bfloat16 nor fast float16.", card=device.name)
+        return _Obstacle(reason, {"precision": "fp32"})
+    return _Obstacle(message("{card} has no bfloat16.", card=device.name), {"precision": "fp16-mixed"})
 
 
 def _with_suggestion(
@@ -254,33 +260,48 @@ def _assumptions(
     lines = [_basis(device, efficiency)]
     if launches:
         lines.append(
-            "The host launches kernels more slowly than the card runs them, at the pace of the one host that was "
-            "measured: a faster one, or a larger micro-batch, gives more."
+            mark(
+                "The host launches kernels more slowly than the card runs them, at the pace of the one host that was "
+                "measured: a faster one, or a larger micro-batch, gives more."
+            )
         )
     if precision.policy is PrecisionPolicy.FP32:
-        lines.append("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
+        lines.append(
+            mark("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
+        )
     if not work.skips_masked:
         lines.append(
-            "No flash attention: padded batches, float32 attention or an older card, so masked scores are computed too."
+            mark(
+                "No flash attention: padded batches, float32 attention or an older card, so masked scores are "
+                "computed too."
+            )
         )
     if data_parallel_degree(cluster) > 1:
-        lines.append("The exchange between GPUs hides behind up to 90 % of the arithmetic.")
+        lines.append(mark("The exchange between GPUs hides behind up to 90 % of the arithmetic."))
         if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:
-            lines.append(f"The network between servers is taken for {DEFAULT_NETWORK_GBIT_PER_SECOND:.0f} Gbit/s.")
+            lines.append(
+                message(
+                    "The network between servers is taken for {rate} Gbit/s.",
+                    rate=round(DEFAULT_NETWORK_GBIT_PER_SECOND),
+                )
+            )
     if cluster.strategy is Strategy.DEVICE_MAP and cluster.num_gpus > 1:
-        lines.append("device_map runs one GPU after another: more cards add memory, not speed.")
+        lines.append(mark("device_map runs one GPU after another: more cards add memory, not speed."))
     return tuple(lines)
 
 
 def _basis(device: Device, efficiency: Efficiency) -> str:
-    gpu_class = f"{device.architecture} {device.segment} cards"
+    gpu_class = message("{architecture} {segment} cards", architecture=device.architecture, segment=device.segment)
     if not efficiency.measured and efficiency.level is Level.CLASS:
-        return (
-            f"The only published runs on {gpu_class} are from a source that is slow on every card; what it loses there "
-            "is taken off, and the interval is wider."
+        return message(
+            "The only published runs on {cards} are from a source that is slow on every card; what it loses there is "
+            "taken off, and the interval is wider.",
+            cards=gpu_class,
         )
     if not efficiency.measured:
-        return f"Nobody's runs on {gpu_class} are known: the value is other cards', with a wider interval."
-    sources = "one source" if len(efficiency.sources) == 1 else f"{len(efficiency.sources)} sources"
-    runs = "1 published run" if efficiency.runs == 1 else f"{efficiency.runs} published runs"
-    return f"Calibrated on {runs} from {sources} on {gpu_class}."
+        return message(
+            "Nobody's runs on {cards} are known: the value is other cards', with a wider interval.", cards=gpu_class
+        )
+    sources = counted("one source", "{count} sources", len(efficiency.sources))
+    runs = counted("{count} published run", "{count} published runs", efficiency.runs)
+    return message("Calibrated on {runs} from {sources} on {cards}.", runs=runs, sources=sources, cards=gpu_class)

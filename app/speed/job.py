@@ -5,6 +5,7 @@ from math import ceil
 from typing import Final, Protocol
 
 from app.memory.inputs import Batch, Cluster
+from app.messages import mark, message
 from app.speed.communication import data_parallel_degree
 from app.speed.estimate import SpeedEstimate
 
@@ -73,17 +74,25 @@ def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> 
 
 
 def _assumptions(job: Job, batch: Batch, fill: float) -> tuple[str, ...]:
-    lines = [
-        f"{100 * EVALUATION_SHARE:.0f} % more time for evaluation and {100 * CHECKPOINT_SHARE:.0f} % for saving "
-        "checkpoints and starting; downloads are not counted."
+    lines: list[str] = [
+        message(
+            "{evaluation} % more time for evaluation and {checkpoints} % for saving checkpoints and starting; "
+            "downloads are not counted.",
+            evaluation=round(100 * EVALUATION_SHARE),
+            checkpoints=round(100 * CHECKPOINT_SHARE),
+        )
     ]
     if job.tokens_per_example > batch.sequence_length:
-        lines.append(f"Examples are cut to {batch.sequence_length} tokens.")
+        lines.append(message("Examples are cut to {tokens} tokens.", tokens=batch.sequence_length))
     if batch.packing and job.tokens_per_example < batch.sequence_length:
-        lines.append("Packed sequences are taken as full.")
+        lines.append(mark("Packed sequences are taken as full."))
     elif fill < 1.0:
         lines.append(
-            f"Every example is padded to {batch.sequence_length} tokens, so {100 * (1 - fill):.0f} % of the work is "
-            "padding; packing would save it."
+            message(
+                "Every example is padded to {tokens} tokens, so {percent} % of the work is padding; packing would save "
+                "it.",
+                tokens=batch.sequence_length,
+                percent=round(100 * (1 - fill)),
+            )
         )
     return tuple(lines)

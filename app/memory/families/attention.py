@@ -16,6 +16,7 @@ from app.memory.architecture import (
 )
 from app.memory.config import ConfigError, ConfigReader
 from app.memory.families.family import Family, Flag, LayerPlan, is_set
+from app.messages import message
 
 PER_HEAD, OVER_ALL, EACH_HEAD = "per_head", "over_all", "each_head"
 """Norms of queries and keys: over each head with one weight for all, over all heads together, or over each
@@ -159,8 +160,8 @@ class AttentionStyle:
         if num_heads % count:
             raise ConfigError(
                 "num_key_value_heads",
-                f"{count} does not divide num_attention_heads {num_heads}",
-                f"a divisor of {num_heads}",
+                message("{count} does not divide num_attention_heads {heads}", count=count, heads=num_heads),
+                message("a divisor of {number}", number=num_heads),
             )
         return count
 
@@ -171,8 +172,12 @@ class AttentionStyle:
         if hidden_size % num_heads:
             raise ConfigError(
                 "num_attention_heads",
-                f"{num_heads} does not divide hidden_size {hidden_size}, and there is no head_dim",
-                f"a divisor of {hidden_size}",
+                message(
+                    "{heads} does not divide hidden_size {hidden_size}, and there is no head_dim",
+                    heads=num_heads,
+                    hidden_size=hidden_size,
+                ),
+                message("a divisor of {number}", number=hidden_size),
             )
         return hidden_size // num_heads
 

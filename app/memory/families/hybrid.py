@@ -18,6 +18,7 @@ from app.memory.families.plans import (
 )
 from app.memory.families.recurrent import DeltaNetStyle, Mamba2Style, ShortConvolutionStyle
 from app.memory.families.sparse import QWEN_NAMES, SHARED_QWEN
+from app.messages import mark, sentences
 
 GATED_ATTENTION = AttentionStyle(
     bias="attention_bias",
@@ -28,7 +29,8 @@ GATED_ATTENTION = AttentionStyle(
     output_gate=True,
 )
 LINEAR_LAYERS = every_nth(4, others="linear_attention", key="full_attention_interval")
-RECURRENT_NOTE = (
+PREDICTION_NOTE = mark("Multi-token-prediction layers are left out.")
+RECURRENT_NOTE = mark(
     "Recurrent layers run as plain PyTorch operations; with flash-linear-attention or mamba-ssm they keep far less."
 )
 DELTA_DEFAULTS = {
@@ -134,7 +136,7 @@ HYBRID: Mapping[str, Family] = {
             "shared_expert_intermediate_size": 512,
             "norm_topk_prob": True,
         },
-        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
+        note=sentences(PREDICTION_NOTE, RECURRENT_NOTE),
     ),
     "qwen3_5_text": Family(
         norm=NormKind.GEMMA_RMS,
@@ -142,7 +144,7 @@ HYBRID: Mapping[str, Family] = {
         mlps={"dense": GATED},
         plan=by_layer_type(LINEAR_LAYERS),
         defaults={**DELTA_DEFAULTS, "num_key_value_heads": 4},
-        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
+        note=sentences(PREDICTION_NOTE, RECURRENT_NOTE),
     ),
     "qwen3_5_moe_text": Family(
         norm=NormKind.GEMMA_RMS,
@@ -157,7 +159,7 @@ HYBRID: Mapping[str, Family] = {
             "moe_intermediate_size": 512,
             "shared_expert_intermediate_size": 512,
         },
-        note="Multi-token-prediction layers are left out. " + RECURRENT_NOTE,
+        note=sentences(PREDICTION_NOTE, RECURRENT_NOTE),
     ),
     "nemotron_h": Family(
         norm=NormKind.RMS_SCALE_LAST,

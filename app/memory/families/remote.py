@@ -12,8 +12,12 @@ from app.memory.families.family import Family
 from app.memory.families.llama_like import BIASED_ATTENTION, GATED, LLAMA, PLAIN_ATTENTION, QWEN2
 from app.memory.families.mlp import ExpertStyle, GatedStyle, shared_by_count
 from app.memory.families.plans import after_first_dense, by_layer_type
+from app.messages import mark, sentences
 
-REMOTE_NOTE = "Its modelling code is not part of Transformers; what it keeps is taken from the closest family that is."
+REMOTE_NOTE = mark(
+    "Its modelling code is not part of Transformers; what it keeps is taken from the closest family that is."
+)
+PREDICTION_NOTE = mark("Multi-token-prediction layers are left out.")
 
 
 def _half_width(reader: ConfigReader) -> int:
@@ -42,7 +46,7 @@ REMOTE: Mapping[str, Family] = {
     "mimo": Family(
         mixers=QWEN2.mixers,
         mlps=QWEN2.mlps,
-        note="Multi-token-prediction layers are left out. " + REMOTE_NOTE,
+        note=sentences(PREDICTION_NOTE, REMOTE_NOTE),
     ),
     "orion": Family(
         norm=NormKind.LAYER,
