@@ -1,6 +1,7 @@
 """One GPU's memory through a training step: the public face of the model."""
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from app.memory.architecture import Architecture, ParameterKind
 from app.memory.device import Device
@@ -41,12 +42,13 @@ from app.memory.phases import (
     updating_phases,
 )
 from app.memory.policy import Policy, make_policy
-from app.memory.result import ComponentName, MemoryEstimate, Notice, OverheadName
+from app.memory.result import ComponentName, Interval, MemoryEstimate, Notice, OverheadName
 from app.memory.states import States, model_states
 from app.memory.step import WHOLE, Spread, StepMoment
 from app.memory.verdict import judge
+from app.messages import mark, message
 
-__all__ = ["estimate_memory", "judge", "largest_micro_batch", "required_bytes"]
+__all__ = ["estimate_memory", "judge", "largest_micro_batch", "required_bytes", "required_range"]
 
 
 def estimate_memory(
@@ -98,11 +100,45 @@ def required_bytes(
     """``required_bytes`` of :func:`estimate_memory` alone: for runs that are only compared, at half its cost."""
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
-    peak_bytes = max(
-        _place_rank(part, method, precision, batch, layout, workspaces).peak_bytes()
-        for part in stages(architecture, layout.pipeline * layout.split)
-    )
+    peak_bytes, _ = _fullest(architecture, method, precision, batch, layout, workspaces)
     return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _context_bytes(layout)
+
+
+def required_range(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster | None = None,
+    *,
+    device: Device | None = None,
+    include_workspaces: bool = True,
+) -> Interval:
+    """``required`` of :func:`estimate_memory` alone, which the verdict is made from: for searches, at half its cost."""
+    layout = cluster_layout(cluster, method)
+    workspaces = workspace_bytes(device) if include_workspaces else 0
+    peak_bytes, fullest = _fullest(architecture, method, precision, batch, layout, workspaces)
+    return _required(allocated_interval(peak_bytes, _evidence(fullest, layout)), layout)
+
+
+def _fullest(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    layout: Layout,
+    workspaces: int,
+) -> tuple[int, "_Rank"]:
+    """The peak of the fullest rank, and the rank."""
+    ranks = [
+        _place_rank(part, method, precision, batch, layout, workspaces)
+        for part in stages(architecture, layout.pipeline * layout.split)
+    ]
+    return max([(rank.peak_bytes(), rank) for rank in ranks], key=itemgetter(0))
+
+
+def _required(allocated: Interval, layout: Layout) -> Interval:
+    return required_interval(allocated, extra=_context_bytes(layout) - CUDA_CONTEXT_BYTES)
 
 
 def _context_bytes(layout: Layout) -> int:
@@ -208,7 +244,7 @@ def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
         peak_reserved_bytes=peak.bytes + slack,
         peak_reserved=reserved_interval(allocated),
         required_bytes=peak.bytes + slack + context,
-        required=required_interval(allocated, extra=context - CUDA_CONTEXT_BYTES),
+        required=_required(allocated, layout),
         coverage=COVERAGE,
         peak_phase=peak.name,
         overheads=(
@@ -285,24 +321,35 @@ def _assumptions(
 ) -> tuple[str, ...]:
     lines = list(BASE_ASSUMPTIONS)
     if not layout.is_single:
-        lines.append(f"Several GPUs: {layout.traits.title}; the figures are those of the fullest one.")
+        lines.append(
+            message(
+                "Several GPUs: {arrangement}; the figures are those of the fullest one.",
+                arrangement=message(layout.traits.title),
+            )
+        )
     if layout.traits.shards_weights and policy.quantization is not None:
-        lines.append("A quantised base is sharded as packed 16-bit storage (bnb_4bit_quant_storage); scales are not.")
+        lines.append(
+            mark("A quantised base is sharded as packed 16-bit storage (bnb_4bit_quant_storage); scales are not.")
+        )
     if layout.tensor > 1:
-        lines.append("Tensor parallelism is taken with sequence parallelism: a rank holds its share of every tensor.")
+        lines.append(
+            mark("Tensor parallelism is taken with sequence parallelism: a rank holds its share of every tensor.")
+        )
     if OPTIMIZERS[method.optimizer].paged:
-        lines.append("Paged optimizer state is counted on the card; under pressure some of it moves to the host.")
+        lines.append(mark("Paged optimizer state is counted on the card; under pressure some of it moves to the host."))
     if batch.gradient_checkpointing is Checkpointing.SELECTIVE:
-        lines.append("Selective checkpointing recomputes every second layer.")
+        lines.append(mark("Selective checkpointing recomputes every second layer."))
     if policy.quantization is QuantizationFormat.INT8:
-        lines.append("INT8 keeps each linear layer's 16-bit input for backward, as LLM.int8() does.")
+        lines.append(mark("INT8 keeps each linear layer's 16-bit input for backward, as LLM.int8() does."))
     return tuple(lines)
 
 
 BASE_ASSUMPTIONS = (
-    "One steady step, after the optimizer's state exists; the transient of loading the model is not counted.",
-    "The intervals are those of published runs on one card and of 39 simulated allocator runs; "
-    "what a card must have is not validated: device-level figures exist for 47 runs of one source only.",
+    mark("One steady step, after the optimizer's state exists; the transient of loading the model is not counted."),
+    mark(
+        "The intervals are those of published runs on one card and of 39 simulated allocator runs; "
+        "what a card must have is not validated: device-level figures exist for 47 runs of one source only."
+    ),
 )
 
 
@@ -317,8 +364,12 @@ def _warnings(architecture: Architecture, policy: Policy) -> tuple[Notice, ...]:
         notices.append(
             Notice(
                 "experts_not_quantised",
-                f"{experts / architecture.total_parameters:.0%} of the weights are fused experts, which bitsandbytes "
-                f"does not quantise: it takes linear layers only. They stay in {8 * policy.plain_width} bits.",
+                message(
+                    "{percent} % of the weights are fused experts, which bitsandbytes does not quantise: it takes "
+                    "linear layers only. They stay in {bits} bits.",
+                    percent=round(100 * experts / architecture.total_parameters),
+                    bits=8 * policy.plain_width,
+                ),
             )
         )
     return tuple(notices)

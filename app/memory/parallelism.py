@@ -7,6 +7,7 @@ Sources: PyTorch ``nn/parallel/distributed.py`` (DDP) and ``distributed/fsdp`` (
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.memory.architecture import Architecture, Parameter, ParameterKind
 from app.memory.inputs import Cluster, Method, MethodKind, Offload, Strategy
@@ -181,6 +182,7 @@ def make_layout(cluster: Cluster, strategy: Strategy) -> Layout:
     )
 
 
+@lru_cache(maxsize=4096)
 def gathered_bytes(architecture: Architecture, layout: Layout, width: int, packed: bool) -> int:
     """Weights that are whole on a rank beside its shards while a layer runs, in bytes.
 
@@ -195,6 +197,7 @@ def gathered_bytes(architecture: Architecture, layout: Layout, width: int, packe
     return elements // 2 if packed else elements * width
 
 
+@lru_cache(maxsize=4096)
 def root_bytes(architecture: Architecture, layout: Layout, width: int) -> int:
     """Embeddings, final norm and head, whole from forward to the end of backward, in bytes."""
     if not layout.traits.keeps_root or layout.shards == 1:
