@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.memory.architecture import Architecture
 from app.memory.inputs import Batch, LossKernel
 from app.memory.policy import Policy
-from app.memory.size import ZERO, constant, per_token
+from app.memory.size import ZERO, Size, constant, per_token
 from app.memory.tape import FLOAT32, HALF, Category, GradientRule, Tape, Tensor
 from app.memory.transcription.elements import Code, elements_of, tokens
 from app.memory.transcription.norms import apply_norm
@@ -31,6 +31,10 @@ SHIFTING = ALL_LOGITS - {LossKernel.STANDARD}
 UPCASTING_NOTHING = frozenset({"gpt_bigcode"})
 """Families whose own loss, where it shifts, copies the logits as they are (transformers 4.45.2 and 4.48.1
 ``models/gpt_bigcode/modeling_gpt_bigcode.py``)."""
+KEEPING_A_CACHE = frozenset({"gpt_bigcode"})
+"""Families whose own forward, in those versions, fills a key-value cache under checkpointing too: it lives until the
+model's output is let go. Others switch ``use_cache`` off (the same sources; transformers 5 does it for all,
+``modeling_layers.py`` ``GradientCheckpointingLayer``)."""
 IN_PLACE = frozenset({LossKernel.UPCAST_IN_PLACE, LossKernel.SHIFTED_IN_PLACE})
 
 CHUNK_TOKENS = 4096
@@ -96,6 +100,26 @@ class LossPolicy:
     keep_logits: bool
     trains_head: bool
     shift_copies: bool = False
+
+
+def fills_cache(architecture: Architecture, kernel: LossKernel) -> bool:
+    """Whether the layers' keys and values live until the loss is computed."""
+    return architecture.model_type in KEEPING_A_CACHE and kernel in SHIFTING
+
+
+def handed_over(architecture: Architecture, policy: Policy, loss: LossPolicy) -> Size:
+    """16-bit logits as forward returns under autocast, and the float32 copy that accelerate hands to the trainer.
+
+    Source: accelerate 1.0.1 and 1.15 ``utils/operations.py`` ``convert_outputs_to_fp32``, around the whole forward.
+    """
+    upcast_by_model = loss.kernel in (LossKernel.UPCAST, LossKernel.UPCAST_IN_PLACE)
+    if policy.autocast is None or loss.kernel not in ALL_LOGITS:
+        return ZERO
+    if upcast_by_model and architecture.model_type not in UPCASTING_NOTHING:
+        return ZERO
+    # kept logits are that copy, and counted
+    copy = 0 if loss.keep_logits else FLOAT32
+    return per_token((policy.autocast + copy) * architecture.vocab_size)
 
 
 def head_tape(

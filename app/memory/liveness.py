@@ -52,6 +52,8 @@ class Profile:
     """Of ``kept``, what lives on through the backward of everything before."""
     clinging: Size
     """What a checkpoint of the tape does not drop."""
+    handed_on: Size
+    """What the caller holds of it beside the result, if it holds what it is handed."""
 
 
 class _Ledger:
@@ -130,6 +132,7 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
         recast,
         _held(tape),
         dropped_not.total,
+        sum_of(storage.size for storage in dict.fromkeys(tape.handed_on) if not storage.external),
     )
 
 

@@ -10,12 +10,12 @@ from functools import lru_cache
 from itertools import islice
 
 from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAttention
-from app.memory.head import LossPolicy, head_tape
+from app.memory.head import LossPolicy, fills_cache, handed_over, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
 from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
-from app.memory.size import ZERO, Size, constant, per_token, scores
+from app.memory.size import ZERO, Size, constant, per_token, scores, sum_of
 from app.memory.tape import Category, Tape
 from app.memory.transcription import Code, decoder_layer
 from app.memory.transcription.elements import tokens
@@ -184,6 +184,7 @@ class _Step:
             casts = casts + (profile.recast if checkpointed else profile.cached)
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
+        _add(before_last, Category.ACTIVATION, self._cache(count - 1))
         _add(before_last, Category.ACTIVATION, self.streams[-2])
         if count > 1 and not (self.checkpointed[0] or self.profiles[0].keeps_input):
             # the model's forward holds the embedding's output to its end
@@ -205,13 +206,26 @@ class _Step:
         at_loss = dict(everything)
         if self.head.keeps_input:
             _add(at_loss, Category.ACTIVATION, self.streams[-1])
-        in_loss = dict(at_loss)
+        until_returned = dict(at_loss)
+        _add(until_returned, Category.ACTIVATION, self._cache(len(self.profiles)))
+        in_loss = dict(until_returned)
         _add(in_loss, Category.WEIGHT_COPY, casts)
         for instant in self.head.forward:
             yield _moment(PhaseName.LOSS, in_loss, instant)
+        returned = handed_over(self.architecture, self.policy, self.loss)
+        if returned is not ZERO:
+            _add(until_returned, Category.LOGITS, returned)
+            yield _moment(PhaseName.LOSS, until_returned, self.head.kept)
         for instant in self.head.backward:
             phase = PhaseName.BACKWARD_LOSS if Category.LOGITS in instant.parts else PhaseName.BACKWARD
             yield _moment(phase, at_loss, instant)
+
+    def _cache(self, count: int) -> Size:
+        """Keys and values of the first ``count`` layers that the model's output holds beyond what backward needs."""
+        if not fills_cache(self.architecture, self.loss.kernel):
+            return ZERO
+        layers = zip(self.profiles, self.checkpointed, strict=True)
+        return sum_of(profile.handed_on for profile, checkpointed in islice(layers, count) if checkpointed)
 
     def _backward_layers(self) -> Iterator[StepMoment]:
         """The last and the first occurrence of each kind of layer: between them memory changes linearly."""

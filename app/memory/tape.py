@@ -107,6 +107,8 @@ class Tape:
     operations: list[Operation] = field(default_factory=list)
     kept: list[Storage] = field(default_factory=list)
     """Storages that live through backward although no operation saved them."""
+    handed_on: list[Storage] = field(default_factory=list)
+    """What a view given to the caller holds: the keys and values that would go into a cache."""
     _casts: dict[int, Tensor] = field(default_factory=dict)
 
     # -- leaves
@@ -141,6 +143,10 @@ class Tape:
     def keep(self, tensor: Tensor) -> None:
         """The calling code holds ``tensor`` through backward."""
         self.kept.append(tensor.storage)
+
+    def hand_on(self, *tensors: Tensor) -> None:
+        """The code returns views of ``tensors`` beside its result."""
+        self.handed_on.extend(tensor.storage for tensor in tensors)
 
     # -- operations
 

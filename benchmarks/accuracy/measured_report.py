@@ -10,16 +10,9 @@ from benchmarks.accuracy.measured import MeasuredComparison, MeasuredRun
 from benchmarks.accuracy.measured_intervals import leave_one_model_out, nearly_full, reserved_share, with_device
 
 FAR = 0.10
-UNEXPLAINED_FAMILY = "gpt_bigcode"
 
 BEFORE_THE_FAR_ONES = """\
 Each difference is also given in bytes a token and word of the vocabulary, the unit of copies of the logits.
-
-**GPT-BigCode** (allocated). Its own loss copies the logits in 16 bits (`modeling_gpt_bigcode.py`), so that full tuning
-should hold 6 bytes a token and word with the standard loss and 4 with the in-place one. Two more were measured in both:
-one more 16-bit copy lives through backward. The 4-bit runs behave as if stream and logits were float32 (4.5 more with
-the standard loss, 8.5 with the in-place one). The sources that we read show neither; ours is the figure that is too
-low. Where the optimizer step decides (r0064, r0068) we are within 0.1 %.
 
 **ms-swift** (reserved). Samples are cut at the length given and are shorter as often as not (3,234 ± 2,548 tokens),
 the allocated peak is not reported, and the Qwen runs use the model's own code of 2023. The excess is 7 to 130 bytes a
@@ -30,12 +23,10 @@ heads × 8,192² × 12 bytes are 24 GiB of the 32 that we lack), would do this. 
 def measured_report(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) -> str:
     """Figures by source and statistic, every far one in arithmetic, what was left out."""
     counted = [item for item in items if item.counts_for_target]
-    known = [item for item in counted if item.run.config and item.run.config["model_type"] != UNEXPLAINED_FAMILY]
     lines = [
         "| runs | n | tables | median | 90th percentile | bias | above our upper end | in our interval |",
         "| --- | --: | --: | --: | --: | --: | --: | --: |",
         _row("allocated, tier A, full sequences", counted),
-        _row("the same without GPT-BigCode", known),
         *_by_source(items),
     ]
     return "\n\n".join(

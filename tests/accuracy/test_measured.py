@@ -19,22 +19,17 @@ def compared() -> Sequence[MeasuredComparison]:
 
 @pytest.fixture(scope="module")
 def counted(compared: Sequence[MeasuredComparison]) -> list[MeasuredComparison]:
-    """Tier A, full sequences, the allocated statistic; GPT-BigCode is unexplained and reported apart."""
-    return [item for item in compared if item.counts_for_target and "bigcode" not in item.run.model]
+    """Tier A, full sequences, the allocated statistic."""
+    return [item for item in compared if item.counts_for_target]
 
 
 def test_measured_allocated_peaks_are_met(counted: list[MeasuredComparison]) -> None:
     sizes = sorted(abs(item.error) for item in counted)
-    assert len(sizes) >= 35
+    assert len(sizes) >= 47
     assert quantile(sizes, 0.5) <= 0.01
     assert quantile(sizes, 0.9) <= 0.03
     assert abs(sum(item.error for item in counted)) / len(counted) <= 0.01
     assert not any(item.exceeded for item in counted)
-
-
-def test_the_median_holds_with_the_unexplained_runs_too(compared: Sequence[MeasuredComparison]) -> None:
-    sizes = sorted(abs(item.error) for item in compared if item.counts_for_target)
-    assert quantile(sizes, 0.5) <= 0.04
 
 
 def test_cards_that_are_nearly_full_hold_what_we_say_is_required(compared: Sequence[MeasuredComparison]) -> None:

@@ -74,6 +74,44 @@ def test_one_sequence_is_shifted_without_a_copy(kernel: str) -> None:
     assert one.growth == two.growth
 
 
+BIGCODE = {
+    "model_type": "gpt_bigcode",
+    "vocab_size": VOCABULARY,
+    "n_embd": 256,
+    "n_layer": 4,
+    "n_head": 8,
+    "n_positions": 2048,
+    "multi_query": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "width", "returning"),
+    [
+        # log-softmax of the copy beside both: 2 + 2 + 2 a cell
+        ({"method": "full"}, 2, 6),
+        # the copy alone, which becomes its own gradient
+        ({"method": "full", "loss_kernel": "shifted_in_place"}, 2, 4),
+        # the 4-bit layers' results are float32 as their normed inputs are, under autocast; accelerate's copy of the
+        # logits comes when log-softmax stands alone beside them, or the copy of the in-place loss
+        ({"method": "qlora", "precision": "bf16-mixed"}, 4, 12),
+        ({"method": "qlora", "precision": "bf16-mixed", "loss_kernel": "shifted_in_place"}, 4, 8),
+    ],
+)
+def test_gpt_bigcode_of_old_fills_a_cache_that_lives_until_the_loss(
+    fields: dict[str, Any], width: int, returning: int
+) -> None:
+    """Keys and values are a view of the fused projection's output, which lives whole: 256 + 2 × 32 wide."""
+    asked: dict[str, Any] = {"loss_kernel": "shifted", "gradient_checkpointing": "full", "micro_batch_size": BATCH}
+    asked |= {"sequence_length": LENGTH, **fields}
+    old = estimate(BIGCODE, **asked)
+    assert part(old, ComponentName.LOGITS, PhaseName.LOSS) == returning * CELLS
+    today = estimate(BIGCODE, **{**asked, "loss_kernel": "standard"})
+    more = part(old, ComponentName.ACTIVATIONS, PhaseName.LOSS) - part(today, ComponentName.ACTIVATIONS, PhaseName.LOSS)
+    log_sum_exp = 4 if asked["loss_kernel"] == "shifted_in_place" else 0
+    assert more == (4 * width * (256 + 2 * 32) + log_sum_exp) * BATCH * LENGTH
+
+
 def test_soft_capping_keeps_a_tanh() -> None:
     gemma = {**WIDE, "model_type": "gemma2", "final_logit_softcapping": 30.0, "sliding_window": None}
     uncapped = {**gemma, "final_logit_softcapping": None}

@@ -15,6 +15,7 @@ from app.memory.transcription.rotary import rotate
 def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
     """``LlamaAttention.forward`` and its relatives."""
     query, key, value = _query_key_value(code, attention, x)
+    code.tape.hand_on(key, value)
     gate = None
     if attention.output_gate:
         width = tokens(attention.query_width)
