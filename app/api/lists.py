@@ -201,6 +201,6 @@ def _market(state: AppState, query: OfferQuery) -> OfferFilter:
         max_age_days=query.max_age_days or policy.offer_max_age_days,
         region=query.region,
         provider=query.provider,
-        currency=query.currency,
+        currencies=frozenset({query.currency.upper()}) if query.currency else None,
         period=query.period,
     )

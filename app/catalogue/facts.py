@@ -202,5 +202,15 @@ class Rates:
         source_rate, target_rate = self._rate(source), self._rate(target)
         return amount / source_rate * target_rate if source_rate and target_rate else None
 
+    @property
+    def currencies(self) -> frozenset[str]:
+        """Those that can be converted into each other at rates of a known day."""
+        return frozenset({self.base, *self.per_base}) if self.base and self.observed_on else frozenset()
+
+    def comparable_with(self, target: str) -> frozenset[str]:
+        """``target``, and every currency that has a dated rate to it."""
+        known = self.currencies
+        return known if target in known else frozenset({target})
+
     def _rate(self, currency: str) -> Decimal | None:
         return Decimal(1) if currency == self.base else self.per_base.get(currency)

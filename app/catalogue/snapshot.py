@@ -19,14 +19,15 @@ Use it so (no database needed; the service holds one that it swaps when the cata
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from app.catalogue.facts import CatalogueGpu, CatalogueModel, Commitment, Offer, Period, Rates
 from app.catalogue.search import Entry, NameIndex
+from app.messages import message
 
 _CACHED_SELECTIONS: Final = 4_096
 _CONVERTED_SUFFIX: Final = re.compile(
@@ -48,8 +49,8 @@ class OfferFilter:
     """A part of the region's name, in any case."""
     provider: str | None = None
     """A provider's slug or name."""
-    currency: str | None = None
-    """Only offers priced in this currency."""
+    currencies: frozenset[str] | None = None
+    """Only offers priced in one of these currencies."""
     period: Period | None = None
 
     def admits(self, offer: Offer) -> bool:
@@ -60,7 +61,7 @@ class OfferFilter:
             and (self.include_samples or not offer.is_sample)
             and (self.include_out_of_stock or offer.in_stock is not False)
             and (oldest is None or offer.observed_on is None or offer.observed_on >= oldest)
-            and (self.currency is None or offer.currency == self.currency.upper())
+            and (self.currencies is None or offer.currency in self.currencies)
             and (self.period is None or offer.period is self.period)
             and (self.provider is None or self.provider.lower() in {offer.provider_slug, offer.provider.lower()})
             and (self.region is None or self.region.lower() in (offer.region or "").lower())
@@ -75,6 +76,9 @@ class Resolution:
     note: str | None = None
 
 
+Derived = TypeVar("Derived")
+Name = TypeVar("Name", bound=Hashable)
+Kept = TypeVar("Kept")
 _Selections = dict[tuple[str, OfferFilter], tuple[Offer, ...]]
 
 
@@ -106,6 +110,7 @@ class Snapshot:
             self._offers_by_gpu.setdefault(offer.gpu, []).append(offer)
         self._selected: _Selections = {}
         self._best: _Selections = {}
+        self._derived: dict[Hashable, Any] = {}
 
     @staticmethod
     @cache
@@ -135,7 +140,10 @@ class Snapshot:
         base = _CONVERTED_SUFFIX.sub("", tail)
         if base != tail and (slug := self._model_names.resolve(base)):
             model = self._models[slug]
-            return Resolution(model, f"{text.strip()} is a converted copy; the figures are those of {model.hub_id}.")
+            note = message(
+                "{name} is a converted copy; the figures are those of {model}.", name=text.strip(), model=model.hub_id
+            )
+            return Resolution(model, note)
         return None
 
     def search_models(self, text: str, *, limit: int = 20) -> list[CatalogueModel]:
@@ -207,12 +215,20 @@ class Snapshot:
             _remember(self._best, (gpu, market), chosen)
         return chosen
 
+    def derived(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
+        """What a layer above makes of this snapshot, made once a name and forgotten with the snapshot."""
+        found: Derived | None = self._derived.get(name)
+        if found is None:
+            found = make()
+            _remember(self._derived, name, found)
+        return found
 
-def _remember(selections: _Selections, name: tuple[str, OfferFilter], chosen: tuple[Offer, ...]) -> None:
+
+def _remember(kept: dict[Name, Kept], name: Name, chosen: Kept) -> None:
     # Whoever invents filters may empty this cache, never grow it without bound.
-    if len(selections) >= _CACHED_SELECTIONS:
-        selections.clear()
-    selections[name] = chosen
+    if len(kept) >= _CACHED_SELECTIONS:
+        kept.clear()
+    kept[name] = chosen
 
 
 def _price_order(offer: Offer) -> tuple[object, ...]:

@@ -7,18 +7,19 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from app.catalogue.facts import CatalogueGpu, Offer
-from app.catalogue.snapshot import OfferFilter, Snapshot
+from app.catalogue.facts import CatalogueGpu
+from app.catalogue.snapshot import Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
 from app.memory.estimate import estimate_memory, largest_micro_batch, required_bytes
+from app.memory.inputs import Strategy
 from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_degrees, check_targets, find_model
-from app.services.market import offer_report, servers_for
+from app.services.market import Market, Quote
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
 from app.services.results import CardFit, FieldValue
@@ -38,6 +39,8 @@ class Assessment:
     snapshot: Snapshot
     policy: Policy
     today: date
+    market: Market
+    """The offers that count for this run."""
     evaluations: int = 0
     _by_workspace: dict[int, MemoryEstimate] = field(default_factory=dict)
 
@@ -59,17 +62,13 @@ class Assessment:
             snapshot=snapshot,
             policy=policy,
             today=today,
+            market=policy.market(resolved.run, snapshot, today),
         )
 
     @property
     def run(self) -> Run:
         """The run with every field filled in."""
         return self.resolved.run
-
-    @property
-    def market(self) -> OfferFilter:
-        """Which offers count for this run."""
-        return self.policy.market(self.run, self.today)
 
     def memory(self, device: Device | None = None) -> MemoryEstimate:
         """What the run takes on a card (or on any, where none is named). Raises :class:`RequestError`."""
@@ -115,8 +114,8 @@ class Assessment:
         servers = self.servers(gpu) if holds else ()
         going = pace(self.model.architecture, self.groups, gpu) if holds else None
         job = going.job if isinstance(going, Pace) else None
-        cost = cheapest_cost(job, servers, self.run.num_gpus) if job else None
-        cheapest = offer_report(servers[0]) if servers else None
+        cost = cheapest_cost(job, servers, self.groups.cluster) if job else None
+        cheapest = servers[0].report if servers else None
         return CardFit(
             slug=gpu.slug,
             name=gpu.name,
@@ -137,9 +136,12 @@ class Assessment:
         """The smallest number of these cards that holds the run, fully sharded, or None."""
         return fewest_gpus(self.model.architecture, self.groups, gpu.device.usable_bytes)
 
-    def servers(self, gpu: CatalogueGpu) -> tuple[Offer, ...]:
+    def servers(self, gpu: CatalogueGpu) -> tuple[Quote, ...]:
         """The cheapest servers with enough of a card, by the hour and by the month."""
-        return servers_for(gpu.slug, self.run.num_gpus, self.market, self.snapshot)
+        cluster = self.groups.cluster
+        return self.market.quotes_for(
+            gpu.slug, cluster.num_gpus, several_servers=cluster.strategy is not Strategy.DEVICE_MAP
+        )
 
     def savings(self, device: Device | None) -> list[Evaluated]:
         """The single changes that save memory, evaluated."""

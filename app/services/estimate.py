@@ -7,6 +7,7 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
 from app.memory.result import MemoryEstimate, Notice
+from app.messages import message
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
 from app.services.calibration import bundled_calibration
@@ -53,7 +54,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         memory=memory_report(memory),
         speed=speed_report(going.speed) if going else None,
         time=time_report(going.job) if going else None,
-        cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.run.num_gpus) if going and gpu else None,
+        cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.groups.cluster) if going and gpu else None,
         gpus=_cards(assessment),
         suggestions=_suggestions(assessment, memory, gpu, verdict, going),
         assumptions=(
@@ -125,7 +126,12 @@ def _warnings(assessment: Assessment, memory: MemoryEstimate) -> tuple[Notice, .
         notices.append(
             Notice(
                 "beyond_context",
-                f"{summary.name} was made for {limit:,} tokens; the run asks for {run.sequence_length:,}.",
+                message(
+                    "{model} was made for {limit} tokens; the run asks for {asked}.",
+                    model=summary.name,
+                    limit=limit,
+                    asked=run.sequence_length,
+                ),
             )
         )
     return tuple(notices)

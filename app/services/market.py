@@ -1,16 +1,24 @@
-"""Offers as responses show them, and the cheapest for a run."""
+"""The offers that count for a run, compared in one currency, and how responses show them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from typing import Final
 
 from app.catalogue.facts import Offer, Period
 from app.catalogue.snapshot import OfferFilter, Snapshot
-from app.services.results import Money, OfferReport, Price
+from app.services.results import ConvertedPrice, Money, OfferReport, Price
+from app.speed.cost import Conversion, conversion_of, servers_needed
+
+_KEPT: Final = 1_024
+_PRICE_PLACES: Final = Decimal("0.0001")
+"""Hourly prices are quoted in hundredths of a cent."""
 
 
 @lru_cache(maxsize=8_192)
 def offer_report(offer: Offer) -> OfferReport:
-    """An offer in the contract's shape."""
+    """An offer in the contract's shape, in its own currency."""
     return OfferReport(
         id=offer.id,
         provider=offer.provider,
@@ -31,12 +39,89 @@ def offer_report(offer: Offer) -> OfferReport:
     )
 
 
-def servers_for(gpu: str, num_gpus: int, market: OfferFilter, snapshot: Snapshot) -> tuple[Offer, ...]:
-    """The cheapest server of each price period with at least ``num_gpus`` of the card, hourly first."""
-    large_enough = [offer for offer in snapshot.best_offers_for(gpu, market) if offer.gpus_per_server >= num_gpus]
-    cheapest = (_cheapest(offer for offer in large_enough if offer.period is period) for period in Period)
-    return tuple(offer for offer in cheapest if offer is not None)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """An offer for all the cards of a run."""
+
+    offer: Offer
+    servers: int
+    """Of the offer, so that their cards are enough."""
+    conversion: Conversion
+    """From the offer's currency to the market's."""
+    report: OfferReport
+
+    @property
+    def amount(self) -> Decimal:
+        """One hour or month of all the servers in the market's currency, unrounded."""
+        return self.offer.amount * self.servers * self.conversion.factor
 
 
-def _cheapest(offers: Iterable[Offer]) -> Offer | None:
-    return min(offers, key=lambda offer: (offer.amount, offer.gpus_per_server, offer.id), default=None)
+class Market:
+    """The offers that pass a filter, each comparable in ``currency``: priced in it, or converted at a dated rate."""
+
+    def __init__(self, snapshot: Snapshot, offers: OfferFilter, currency: str) -> None:
+        self.currency: Final = currency
+        self._best = snapshot.best_offers_for
+        self._rates = snapshot.rates
+        self._offers = offers
+        self._quotes: dict[tuple[str, int, bool], tuple[Quote, ...]] = {}
+
+    def quotes_for(self, gpu: str, num_gpus: int, *, several_servers: bool = True) -> tuple[Quote, ...]:
+        """The cheapest quote of each price period for ``num_gpus`` of a card, hourly first.
+
+        Single servers with enough cards. Where there is none, the fewest equal servers that have exactly as many cards
+        together, unless the run cannot span ``several_servers``.
+        """
+        asked = (gpu, num_gpus, several_servers)
+        found = self._quotes.get(asked)
+        if found is None:
+            # Whoever invents numbers of cards may empty this cache, never grow it without bound.
+            if len(self._quotes) >= _KEPT:
+                self._quotes.clear()
+            found = self._quotes[asked] = self._find(gpu, num_gpus, several_servers)
+        return found
+
+    def _find(self, gpu: str, num_gpus: int, several_servers: bool) -> tuple[Quote, ...]:
+        offers = self._best(gpu, self._offers)
+        enough = [offer for offer in offers if offer.gpus_per_server >= num_gpus]
+        if not enough and several_servers:
+            enough = _largest_parts(offers, num_gpus)
+        quotes = [self._quote(offer, num_gpus) for offer in enough]
+        cheapest = (_cheapest(quote for quote in quotes if quote.offer.period is period) for period in Period)
+        return tuple(quote for quote in cheapest if quote is not None)
+
+    def _quote(self, offer: Offer, num_gpus: int) -> Quote:
+        conversion = conversion_of(offer.currency, self.currency, self._rates)
+        return Quote(
+            offer=offer,
+            servers=servers_needed(num_gpus, offer.gpus_per_server),
+            conversion=conversion,
+            report=replace(offer_report(offer), converted=_converted(offer, conversion)),
+        )
+
+
+def market_of(snapshot: Snapshot, offers: OfferFilter, currency: str) -> Market:
+    """The market of a filter in a currency; kept with its snapshot, since few are asked for."""
+    return snapshot.derived((Market, offers, currency), lambda: Market(snapshot, offers, currency))
+
+
+def _largest_parts(offers: Iterable[Offer], num_gpus: int) -> list[Offer]:
+    """Servers of the largest size that divides ``num_gpus``."""
+    parts = [offer for offer in offers if num_gpus % offer.gpus_per_server == 0]
+    largest = max((offer.gpus_per_server for offer in parts), default=0)
+    return [offer for offer in parts if offer.gpus_per_server == largest]
+
+
+def _cheapest(quotes: Iterable[Quote]) -> Quote | None:
+    return min(quotes, key=lambda quote: (quote.amount, quote.offer.gpus_per_server, quote.offer.id), default=None)
+
+
+def _converted(offer: Offer, conversion: Conversion) -> ConvertedPrice | None:
+    if conversion.observed_on is None:
+        return None
+    return ConvertedPrice(
+        amount=(offer.amount * conversion.factor).quantize(_PRICE_PLACES, ROUND_HALF_UP),
+        currency=conversion.currency,
+        rate=conversion.factor,
+        rate_observed_on=conversion.observed_on,
+    )

@@ -1,14 +1,17 @@
 """How fast a run goes on a card, how long its job takes and what that costs: the models' results in response shapes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
-from app.catalogue.facts import CatalogueGpu, Offer
+from app.catalogue.facts import CatalogueGpu
 from app.memory.architecture import Architecture
+from app.memory.inputs import Cluster
 from app.request import Groups
 from app.services.calibration import bundled_calibration
-from app.services.market import offer_report
+from app.services.market import Quote
 from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
+from app.speed.communication import network_note
 from app.speed.cost import JobSeconds, paid_amount, run_cost
 from app.speed.estimate import SpeedEstimate, Unsupported, estimate_speed
 from app.speed.job import JobTime, job_time
@@ -64,25 +67,28 @@ def time_report(job: JobTime) -> TimeReport:
     )
 
 
-def cost_report(job: JobTime, offer: Offer, num_gpus: int) -> CostReport:
-    """What the job costs with one offer, in the offer's currency."""
+def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
+    """What the job costs with one quote, in the market's currency."""
     seconds = JobSeconds(expected=job.total_seconds, low=job.total_seconds_low, high=job.total_seconds_high)
-    cost = run_cost(seconds, offer, num_gpus)
+    cost = run_cost(seconds, quote.offer, cluster.num_gpus, quote.conversion)
     return CostReport(
         amount=cost.amount,
         amount_low=cost.amount_low,
         amount_high=cost.amount_high,
         currency=cost.currency,
-        offer=offer_report(offer),
+        offer=quote.report,
         servers=cost.servers,
         periods=cost.periods,
         period_amount=cost.period_amount,
         runs_in_periods=cost.runs_in_periods,
-        notes=cost.notes,
+        notes=(*cost.notes, network_note(cluster)) if cost.servers > 1 else cost.notes,
     )
 
 
-def cheapest_cost(job: JobTime, offers: Iterable[Offer], num_gpus: int) -> CostReport | None:
-    """The offer that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
-    cheapest = min(offers, key=lambda offer: paid_amount(job.total_seconds, offer, num_gpus), default=None)
-    return cost_report(job, cheapest, num_gpus) if cheapest else None
+def cheapest_cost(job: JobTime, quotes: Sequence[Quote], cluster: Cluster) -> CostReport | None:
+    """The quote that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
+
+    def paid(quote: Quote) -> Decimal:
+        return paid_amount(job.total_seconds, quote.offer, cluster.num_gpus, quote.conversion)
+
+    return cost_report(job, min(quotes, key=paid), cluster) if quotes else None

@@ -6,8 +6,9 @@ from datetime import date
 from typing import Any
 
 from app.catalogue.hub_answer import HubLookup
-from app.catalogue.snapshot import OfferFilter
+from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.request import Run
+from app.services.market import Market, market_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,17 +26,19 @@ class Policy:
     hub: HubLookup | None = None
     """Looks up a model that is not in the catalogue by its id on the hub; may take seconds. None where it may not."""
 
-    def market(self, run: Run, today: date) -> OfferFilter:
-        """Which offers count for a run with every field filled in."""
-        return OfferFilter(
+    def market(self, run: Run, snapshot: Snapshot, today: date) -> Market:
+        """The offers that count for a run with every field filled in, compared in its currency."""
+        currency = run.currency or self.currency
+        offers = OfferFilter(
             today=today,
             include_spot=run.spot or self.include_spot,
             include_samples=self.include_samples,
             max_age_days=self.offer_max_age_days,
             region=run.region,
             provider=run.provider,
-            currency=run.currency,
+            currencies=snapshot.rates.comparable_with(currency),
         )
+        return market_of(snapshot, offers, currency)
 
 
 DEFAULT_POLICY = Policy()

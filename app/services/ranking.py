@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from math import inf
 from typing import Final
 
@@ -9,6 +10,7 @@ from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
 from app.request import Objective, RecommendRequest
 from app.services.results import Reason, RecommendOption
+from app.speed.cost import servers_needed
 
 QUALITY_ORDER: Final = (MethodKind.FULL, MethodKind.LORA, MethodKind.QLORA)
 """Best expected quality first: full fine-tuning can learn what adapters can, and a 16-bit base what a 4-bit one can."""
@@ -65,17 +67,22 @@ def ranked_options(options: Iterable[RecommendOption], given: RecommendRequest) 
 
 
 def _key(option: RecommendOption, objective: Objective) -> tuple[object, ...]:
-    price = option.offer.price
+    price, amount = option.offer.price, _period_amount(option)
     quality = QUALITY_ORDER.index(option.run.method)
     seconds = option.time.total_seconds if option.time else inf
     cost = float(option.cost.amount) if option.cost else inf
     lead = {
-        Objective.CHEAPEST: (price.amount, quality),
+        Objective.CHEAPEST: (amount, quality),
         Objective.FASTEST: (seconds, quality),
-        Objective.BEST_QUALITY: (quality, price.amount),
+        Objective.BEST_QUALITY: (quality, amount),
         Objective.BALANCED: (seconds * cost, quality),
     }[objective]
-    return (_PERIODS.index(price.period), *lead, price.amount, option.gpu, option.offer.id)
+    return (_PERIODS.index(price.period), *lead, amount, option.gpu, option.offer.id)
+
+
+def _period_amount(option: RecommendOption) -> Decimal:
+    """One hour or month of all the servers, in the currency that options are compared in."""
+    return option.offer.comparable_amount * servers_needed(option.num_gpus, option.offer.gpus_per_server)
 
 
 def _trade_off(option: RecommendOption, first: RecommendOption) -> str | None:
@@ -107,6 +114,6 @@ def _beats(other: RecommendOption, option: RecommendOption) -> bool:
 
 
 def _measures(option: RecommendOption) -> tuple[float, float, int]:
-    cost = option.cost.amount if option.cost else option.offer.price.amount
+    cost = option.cost.amount if option.cost else _period_amount(option)
     seconds = option.time.total_seconds if option.time else inf
     return float(cost), seconds, QUALITY_ORDER.index(option.run.method)

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from app.catalogue.facts import CatalogueGpu, Offer, Period
+from app.catalogue.facts import CatalogueGpu, Period
 from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
-from app.memory.inputs import MethodKind
+from app.memory.inputs import Cluster, MethodKind
 from app.memory.result import MemoryEstimate
 from app.request import FieldError, RecommendRequest, RequestError, permalink
 from app.services.assess import Assessment
 from app.services.compare import run_of
 from app.services.contact import contact_link
 from app.services.lookup import find_gpu
-from app.services.market import offer_report
+from app.services.market import Quote
 from app.services.pace import Pace, cost_report, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.ranking import best, nearest_miss, pareto, ranked_options, within_limits
@@ -117,11 +117,11 @@ def _held(assessment: Assessment, cards: Iterable[CatalogueGpu]) -> Iterator[Hel
 
 def _options(assessment: Assessment, item: Held) -> Iterator[RecommendOption]:
     """The cheapest server of a card for each price period."""
-    for offer in assessment.servers(item.gpu):
-        yield _option(assessment, item, offer)
+    for quote in assessment.servers(item.gpu):
+        yield _option(assessment, item, quote)
 
 
-def _option(assessment: Assessment, item: Held, offer: Offer) -> RecommendOption:
+def _option(assessment: Assessment, item: Held, quote: Quote) -> RecommendOption:
     return RecommendOption(
         position=0,
         run=assessment.run.model_copy(
@@ -130,19 +130,20 @@ def _option(assessment: Assessment, item: Held, offer: Offer) -> RecommendOption
         gpu=item.gpu.slug,
         gpu_name=item.gpu.name,
         num_gpus=assessment.run.num_gpus,
-        offer=offer_report(offer),
+        offer=quote.report,
         verdict=item.verdict,
         memory=memory_report(item.memory),
         speed=speed_report(item.going.speed) if item.going else None,
         time=time_report(item.going.job) if item.going else None,
-        cost=cost_report(item.going.job, offer, assessment.run.num_gpus) if item.going else None,
+        cost=cost_report(item.going.job, quote, assessment.groups.cluster) if item.going else None,
         quality=None,
-        reasons=tuple(_reasons(assessment, item, offer)),
+        reasons=tuple(_reasons(assessment, item, quote)),
         trade_off=None,
     )
 
 
-def _reasons(assessment: Assessment, item: Held, offer: Offer) -> Iterator[Reason]:
+def _reasons(assessment: Assessment, item: Held, quote: Quote) -> Iterator[Reason]:
+    offer = quote.offer
     usable = item.gpu.device.usable_bytes
     yield Reason(
         code="memory",
@@ -150,25 +151,29 @@ def _reasons(assessment: Assessment, item: Held, offer: Offer) -> Iterator[Reaso
     )
     if item.verdict is Verdict.TIGHT:
         yield Reason(code="tight", text="The interval reaches beyond what the card gives: it may run out of memory.")
-    unused = offer.gpus_per_server - assessment.run.num_gpus
+    unused = quote.servers * offer.gpus_per_server - assessment.run.num_gpus
+    if quote.servers > 1:
+        text = f"It takes {quote.servers} servers of {offer.gpus_per_server} cards, joined by a network."
+        yield Reason(code="several_servers", text=text)
     if unused:
         yield Reason(
             code="unused_cards", text=f"The server has {offer.gpus_per_server} cards; {unused} would stand idle."
         )
     if offer.period is Period.MONTH:
-        yield Reason(code="by_the_month", text=_months(item, offer, assessment.run.num_gpus))
+        yield Reason(code="by_the_month", text=_months(item, quote, assessment.groups.cluster))
     if offer.observed_on is None:
         yield Reason(code="undated", text="Nobody knows when this price was seen.")
     if offer.is_sample:
         yield Reason(code="sample", text="A published price point, not a live offer.")
 
 
-def _months(item: Held, offer: Offer, num_gpus: int) -> str:
+def _months(item: Held, quote: Quote, cluster: Cluster) -> str:
     if item.going is None:
         return "Rented by the month: a shorter job costs the whole month."
-    cost = cost_report(item.going.job, offer, num_gpus)
+    cost = cost_report(item.going.job, quote, cluster)
     months = "A month" if cost.periods == 1 else f"{cost.periods:f} months"
-    return f"{months} of this server costs {cost.amount} {cost.currency} and holds {cost.runs_in_periods:,} such runs."
+    servers = "this server" if quote.servers == 1 else "these servers"
+    return f"{months} of {servers} costs {cost.amount} {cost.currency} and holds {cost.runs_in_periods:,} such runs."
 
 
 def _name(assessment: Assessment) -> str:

@@ -12,6 +12,7 @@ from app.catalogue.facts import Commitment, Period
 from app.memory.device import Verdict
 from app.memory.result import Component, Notice, ParameterCounts, Phase, PhaseName
 from app.request import FieldSource, Run
+from app.speed.cost import shown_rate
 
 FieldValue = str | int | float | bool | tuple[str, ...] | None
 
@@ -31,6 +32,22 @@ class Price:
     amount: Decimal
     currency: str
     period: Period
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertedPrice:
+    """A price in the currency that was asked for, at the operator's rate of a day."""
+
+    amount: Decimal
+    currency: str
+    rate: Decimal
+    """Units of ``currency`` for one of the price's own."""
+    rate_observed_on: date
+
+    @property
+    def shown_rate(self) -> Decimal:
+        """``rate`` rounded for reading."""
+        return shown_rate(self.rate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +71,13 @@ class OfferReport:
     is_sample: bool
     source: str | None
     order_url: str | None
+    converted: ConvertedPrice | None = None
+    """``price`` in the currency asked for, where that is another one."""
+
+    @property
+    def comparable_amount(self) -> Decimal:
+        """The price in the currency that an answer's offers are compared in."""
+        return self.converted.amount if self.converted else self.price.amount
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

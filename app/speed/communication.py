@@ -1,12 +1,14 @@
 """What several GPUs exchange in a step, and how much of it the arithmetic does not hide."""
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
 from app.memory.device import Device
 from app.memory.inputs import Cluster, Method, Strategy
 from app.memory.parallelism import default_strategy
+from app.messages import mark, message
 
 LINK_FRACTION: Final = 0.77
 """nccl-tests' all-reduce bus bandwidth on an A100 server: about 230 of 300 GB/s a direction."""
@@ -78,3 +80,15 @@ def link_bytes_per_second(cluster: Cluster, device: Device) -> float:
 def exposed_seconds(exchange: float, arithmetic: float) -> float:
     """The part of the exchange that the step waits for."""
     return max(0.0, exchange - HIDDEN_SHARE * arithmetic)
+
+
+def network_note(cluster: Cluster) -> str:
+    """What a run over several servers takes their network for, which no price list states."""
+    given = cluster.network_gbit_per_second
+    return message(
+        "The servers are joined by a network whose speed the offer does not state: the time takes {rate} Gbit/s "
+        "between servers of {cards} cards ({basis}).",
+        rate=Decimal(f"{given or DEFAULT_NETWORK_GBIT_PER_SECOND:g}"),
+        cards=cluster.gpus_per_node,
+        basis=mark("as the run says") if given else mark("an assumption"),
+    )

@@ -10,12 +10,16 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
 from typing import Final, Protocol
 
+from app.messages import mark, message
+
 HOURS_PER_MONTH: Final = 730
 """365 × 24 / 12, as the cloud providers' price calculators count."""
 SECONDS_PER_HOUR: Final = 3600
 
 MINOR_DIGITS: Final = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3}
 """Decimal places of currencies that do not have two (ISO 4217)."""
+RATE_DIGITS: Final = 4
+"""Of a rate in words."""
 
 
 class ServerPrice(Protocol):
@@ -78,21 +82,57 @@ class JobSeconds:
     high: float
 
 
-def run_cost(
-    seconds: JobSeconds,
-    price: ServerPrice,
-    num_gpus: int,
-    *,
-    currency: str | None = None,
-    rates: CurrencyRates | None = None,
-) -> Cost:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """How amounts in a price's currency are shown in ``currency``."""
+
+    currency: str
+    factor: Decimal = Decimal(1)
+    """Units of ``currency`` for one of the price's."""
+    observed_on: date | None = None
+    """The rate's day; None where nothing is converted."""
+    notes: tuple[str, ...] = ()
+
+
+def conversion_of(source: str, target: str, rates: CurrencyRates) -> Conversion:
+    """From one currency to another at the operator's dated rate; without one nothing is converted, and a note says
+    so."""
+    if target == source:
+        return Conversion(currency=source)
+    factor, day = rates.convert(Decimal(1), source=source, target=target), rates.observed_on
+    if factor is None or day is None:
+        note = message(
+            "No rate from {source} to {target} is set, so the cost stays in {source}.", source=source, target=target
+        )
+        return Conversion(currency=source, notes=(note,))
+    note = message(
+        "Converted at 1 {source} = {rate} {target}, the operator's rate of {day}.",
+        source=source,
+        rate=shown_rate(factor),
+        target=target,
+        day=day,
+    )
+    return Conversion(currency=target, factor=factor, observed_on=day, notes=(note,))
+
+
+def shown_rate(factor: Decimal) -> Decimal:
+    """A rate as texts show it: four decimals, or four digits where that is more."""
+    return factor.quantize(Decimal(1).scaleb(min(-RATE_DIGITS, factor.adjusted() + 1 - RATE_DIGITS)))
+
+
+def servers_needed(num_gpus: int, gpus_per_server: int) -> int:
+    """Whole servers that so many cards take."""
+    return -(-num_gpus // gpus_per_server)
+
+
+def run_cost(seconds: JobSeconds, price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Cost:
     """The cost of a job on as many servers as ``num_gpus`` cards need.
 
-    In the price's own currency, unless ``currency`` names another for which there is a dated rate; without a rate it
-    stays in its own, and a note says so. Tax is neither added nor taken off.
+    In the price's own currency unless a conversion is given. Tax is neither added nor taken off.
     """
-    servers = -(-num_gpus // price.gpus_per_server)
-    target, factor, notes = _conversion(price.currency, currency, rates)
+    servers = servers_needed(num_gpus, price.gpus_per_server)
+    converted = conversion or Conversion(currency=price.currency)
+    target, factor = converted.currency, converted.factor
     periods = _periods(seconds.expected, price)
     setup = (price.setup_fee or Decimal(0)) * servers * factor
     paid_seconds = periods * _period_seconds(price)
@@ -107,13 +147,15 @@ def run_cost(
         period_amount=to_minor_unit(price.amount * servers * factor, target),
         runs_in_periods=max(1, int(paid_seconds // max(1, ceil(seconds.expected)))),
         setup_amount=to_minor_unit(setup, target),
-        notes=(*notes, *_price_notes(price, servers, num_gpus)),
+        notes=(*converted.notes, *_price_notes(price, servers, num_gpus)),
     )
 
 
-def paid_amount(job_seconds: float, price: ServerPrice, num_gpus: int) -> Decimal:
-    """The ``amount`` of :func:`run_cost` in the price's own currency: to find the cheapest of several."""
-    return _paid(job_seconds, price, -(-num_gpus // price.gpus_per_server), Decimal(1), price.currency)
+def paid_amount(job_seconds: float, price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Decimal:
+    """The ``amount`` of :func:`run_cost` alone: to find the cheapest of several."""
+    converted = conversion or Conversion(currency=price.currency)
+    servers = servers_needed(num_gpus, price.gpus_per_server)
+    return _paid(job_seconds, price, servers, converted.factor, converted.currency)
 
 
 def _paid(job_seconds: float, price: ServerPrice, servers: int, factor: Decimal, currency: str) -> Decimal:
@@ -141,28 +183,25 @@ def _periods(job_seconds: float, price: ServerPrice) -> Decimal:
     return max(exact, minimum)
 
 
-def _conversion(source: str, target: str | None, rates: CurrencyRates | None) -> tuple[str, Decimal, tuple[str, ...]]:
-    if target is None or target == source:
-        return source, Decimal(1), ()
-    factor = None if rates is None else rates.convert(Decimal(1), source=source, target=target)
-    if rates is None or factor is None:
-        return source, Decimal(1), (f"No rate from {source} to {target} is set, so the cost stays in {source}.",)
-    day = f" of {rates.observed_on.isoformat()}" if rates.observed_on else ""
-    return target, factor, (f"Converted at 1 {source} = {factor:.4f} {target}, the operator's rate{day}.",)
-
-
 def _price_notes(price: ServerPrice, servers: int, num_gpus: int) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if servers > 1:
-        notes.append(f"{servers} servers of {price.gpus_per_server} cards.")
+        notes.append(message("{servers} servers of {cards} cards.", servers=servers, cards=price.gpus_per_server))
     elif price.gpus_per_server > num_gpus:
-        notes.append(f"The server has {price.gpus_per_server} cards and is paid for whole; the run uses {num_gpus}.")
+        notes.append(
+            message(
+                "The server has {cards} cards and is paid for whole; the run uses {used}.",
+                cards=price.gpus_per_server,
+                used=num_gpus,
+            )
+        )
     if price.period == "month":
-        notes.append("Paid by whole months.")
+        notes.append(mark("Paid by whole months."))
     if price.minimum_term:
-        notes.append(f"The minimum term of {price.minimum_term} is counted.")
+        notes.append(message("The minimum term of {term} is counted.", term=price.minimum_term))
     if price.setup_fee:
-        notes.append("The set-up fee is included.")
-    tax = {True: "Tax is included.", False: "Tax is not included."}
-    notes.append("Whether tax is included is not stated." if price.tax_included is None else tax[price.tax_included])
+        notes.append(mark("The set-up fee is included."))
+    tax = {True: mark("Tax is included."), False: mark("Tax is not included.")}
+    unstated = mark("Whether tax is included is not stated.")
+    notes.append(unstated if price.tax_included is None else tax[price.tax_included])
     return tuple(notes)

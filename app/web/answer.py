@@ -130,7 +130,7 @@ def choices(snapshot: Snapshot, today: date) -> Choices:
             for gpu in sorted(snapshot.gpus, key=lambda gpu: short_card_name(gpu.name))
         ),
         labels=labels,
-        currencies=tuple(sorted({offer.currency for offer in offers})),
+        currencies=tuple(sorted({offer.currency for offer in offers} | snapshot.rates.currencies)),
         regions=tuple(sorted({offer.region for offer in offers if offer.region})),
         providers=tuple(sorted(snapshot.providers.values())),
     )

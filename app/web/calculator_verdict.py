@@ -15,6 +15,8 @@ from app.web.cards_view import (
     cheapest,
     price_note,
     price_text,
+    rate_text,
+    servers_of,
     short_card_name,
     smallest_that_fits,
 )
@@ -191,7 +193,8 @@ def _job_sentence(card: CardFit, sentence: str, fmt: Formatter) -> str:
     """What the job takes and costs on a card, or its price alone while neither is known."""
     _ = fmt.gettext
     assert card.offer is not None
-    name, price, note = short_card_name(card.name), price_text(card.offer, fmt), price_note(card.offer, fmt)
+    name, price = short_card_name(card.name), price_text(card.offer, fmt)
+    note = price_note(card.offer, fmt, servers_of(card))
     if card.time is None or card.cost is None:
         return _("The {card} rents from {price} ({note}).").format(card=name, price=price, note=note)
     job = _("about {time} and {cost}").format(
@@ -204,6 +207,8 @@ def _cost_detail(cost: CostReport, fmt: Formatter) -> str:
     """The range and the price it comes from; no range where it is one amount, as for a month that is paid anyway."""
     low, high = (fmt.money(amount, cost.currency) for amount in (cost.amount_low, cost.amount_high))
     price = price_text(cost.offer, fmt)
+    if rate := rate_text(cost.offer, fmt):
+        price += f" ({rate})"
     if low == high:
         return fmt.gettext("at {price}").format(price=price)
     return fmt.gettext("likely {low}–{high}, at {price}").format(low=low, high=high, price=price)

@@ -67,18 +67,38 @@ def price_text(offer: OfferReport, fmt: Formatter) -> str:
     return pattern.format(amount=amount)
 
 
-def price_note(offer: OfferReport, fmt: Formatter) -> str:
-    """Who asks the price, for how many cards, and how old it is."""
+def price_note(offer: OfferReport, fmt: Formatter, servers: int = 1) -> str:
+    """Who asks the price, for how many cards, how old it is, and what it was converted at."""
     _ = fmt.gettext
     seller = offer.provider
-    if offer.gpus_per_server > 1:
+    if servers > 1:
+        seller = _("{provider}, {servers} servers of {count} cards").format(
+            provider=seller, servers=servers, count=offer.gpus_per_server
+        )
+    elif offer.gpus_per_server > 1:
         seller = _("{provider}, {count} cards").format(provider=seller, count=offer.gpus_per_server)
     if offer.observed_on is None:
         dated = _("sample, undated") if offer.is_sample else _("undated")
     else:
         day = fmt.date(offer.observed_on)
         dated = _("sample, {date}").format(date=day) if offer.is_sample else day
-    return f"{seller} · {dated}"
+    return " · ".join(filter(None, (seller, dated, rate_text(offer, fmt))))
+
+
+def rate_text(offer: OfferReport, fmt: Formatter) -> str:
+    """What a price was converted at: ``1 GBP = 1.2500 USD, 1 Nov 2026``; empty for one that was not."""
+    converted = offer.converted
+    if converted is None:
+        return ""
+    rate = converted.shown_rate
+    number = fmt.decimal(rate, len(str(rate).partition(".")[2]))
+    day = fmt.date(converted.rate_observed_on)
+    return f"1 {offer.price.currency} = {number} {converted.currency}, {day}"
+
+
+def servers_of(card: CardFit) -> int:
+    """How many of a card's offer the run takes."""
+    return card.cost.servers if card.cost else 1
 
 
 def _memory_text(card: CardFit, required_high_bytes: int, fmt: Formatter) -> str:
@@ -120,7 +140,7 @@ class _Rows:
             memory_text=_memory_text(card, self._outcome.result.memory.required_high_bytes, fmt),
             time=fmt.duration(card.time.total_seconds) if card.time else EN_DASH,
             price=price_text(offer, fmt) if offer else "",
-            price_note=price_note(offer, fmt) if offer else "",
+            price_note=price_note(offer, fmt, servers_of(card)) if offer else "",
             cost=fmt.money(card.cost.amount, card.cost.currency) if card.cost else EN_DASH,
             order_url=self._outcome.order(offer) if offer and card.verdict in HOLDS else "",
             order_text=_("Order"),
@@ -150,7 +170,7 @@ class _Rows:
 
 def _cheapest_first(card: CardFit) -> tuple[bool, Decimal, int]:
     """Cards with a job's cost by it, else by the hourly or monthly price of the server; smaller cards first."""
-    cost = card.cost.amount if card.cost else card.offer.price.amount if card.offer else Decimal(0)
+    cost = card.cost.amount if card.cost else card.offer.comparable_amount if card.offer else Decimal(0)
     return card.cost is None, cost, card.usable_bytes
 
 

@@ -194,7 +194,7 @@ def _bars(cards: Sequence[Priced], chosen_link: str, fmt: Formatter) -> tuple[tu
                 time=fmt.duration(time.total_seconds),
                 range_text=f"{fmt.duration(time.total_seconds_low)}–{fmt.duration(time.total_seconds_high)}",
                 cost=fmt.money(item.cost.amount, item.cost.currency),
-                price=f"{price_text(offer, fmt)}, {price_note(offer, fmt)}",
+                price=f"{price_text(offer, fmt)}, {price_note(offer, fmt, item.cost.servers)}",
             )
         )
     return tuple(bars), longest

@@ -130,7 +130,7 @@ def test_the_best_offers_are_the_cheapest_of_their_kind(snapshot: Snapshot, mark
 
 def test_filters_narrow(snapshot: Snapshot, today: date) -> None:
     assert {o.provider for o in snapshot.offers(OfferFilter(today=today, provider="runpod"))} == {"RunPod"}
-    assert {o.currency for o in snapshot.offers(OfferFilter(today=today, currency="gbp"))} == {"GBP"}
+    assert {o.currency for o in snapshot.offers(OfferFilter(today=today, currencies=frozenset({"GBP"})))} == {"GBP"}
     assert {o.period for o in snapshot.offers(OfferFilter(today=today, period=Period.MONTH))} == {Period.MONTH}
     assert not list(snapshot.offers(OfferFilter(today=today, include_samples=False)))
     assert not list(snapshot.offers(OfferFilter(today=today, region="atlantis")))

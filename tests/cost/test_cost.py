@@ -8,9 +8,13 @@ import pytest
 
 from app.catalogue.facts import HOURS_PER_MONTH as CATALOGUE_HOURS_PER_MONTH
 from app.catalogue.facts import Commitment, Offer, Period, Rates
-from app.speed.cost import HOURS_PER_MONTH, JobSeconds, paid_amount, run_cost, to_minor_unit
+from app.speed.cost import HOURS_PER_MONTH, Conversion, JobSeconds, conversion_of, paid_amount, run_cost, to_minor_unit
 
-RATES = Rates(base="USD", per_base={"GBP": Decimal("0.8"), "EUR": Decimal("0.9")}, observed_on=date(2026, 11, 1))
+RATES = Rates(
+    base="USD",
+    per_base={"GBP": Decimal("0.8"), "EUR": Decimal("0.9"), "JPY": Decimal("151")},
+    observed_on=date(2026, 11, 1),
+)
 
 
 def offer(amount: str, period: Period = Period.HOUR, **fields: object) -> Offer:
@@ -135,22 +139,48 @@ CASES = (
         wanted="CHF",
         notes=("No rate from USD to CHF is set, so the cost stays in USD.",),
     ),
+    Case(
+        "pounds in yen have no minor unit",
+        seconds(HOUR),
+        offer("1.00", currency="GBP"),
+        1,
+        "189",
+        "189",
+        "189",
+        currency="JPY",
+        wanted="JPY",
+    ),
+    Case(
+        "a small unit's rate keeps its digits",
+        seconds(HOUR),
+        offer("1000", currency="JPY"),
+        1,
+        "6.62",
+        "6.62",
+        "6.62",
+        wanted="USD",
+        notes=("Converted at 1 JPY = 0.006623 USD, the operator's rate of 2026-11-01.",),
+    ),
     Case("yen have no minor unit", seconds(1.5 * HOUR), offer("151", currency="JPY"), 1, "227", "227", "227", "JPY"),
 )
 
 
+def conversion(case: Case) -> Conversion | None:
+    return conversion_of(case.offer.currency, case.wanted, RATES) if case.wanted else None
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_cost_is_exact(case: Case) -> None:
-    cost = run_cost(case.seconds, case.offer, case.num_gpus, currency=case.wanted, rates=RATES)
+    cost = run_cost(case.seconds, case.offer, case.num_gpus, conversion(case))
     assert (str(cost.amount), str(cost.amount_low), str(cost.amount_high)) == (case.amount, case.low, case.high)
     assert cost.currency == case.currency
     for note in case.notes:
         assert note in cost.notes
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.wanted is None], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_amount_alone_is_that_of_the_whole_cost(case: Case) -> None:
-    assert str(paid_amount(case.seconds.expected, case.offer, case.num_gpus)) == case.amount
+    assert str(paid_amount(case.seconds.expected, case.offer, case.num_gpus, conversion(case))) == case.amount
 
 
 def test_a_month_says_how_many_runs_it_holds() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.services.results import CardFit, EstimateResult, OfferReport
-from app.web.cards_view import HOLDS, card_size, holding, price_note, price_text, short_card_name
+from app.web.cards_view import HOLDS, card_size, holding, price_note, price_text, servers_of, short_card_name
 from app.web.embed.query import Campaign
 from app.web.formatting import EN_DASH, Formatter
 from app.web.orders import order_path
@@ -63,7 +63,7 @@ def offer_line(card: CardFit, outcome: Outcome, campaign: Campaign, fmt: Formatt
         card=name,
         size=size,
         price=price_text(offer, fmt),
-        note=price_note(offer, fmt),
+        note=price_note(offer, fmt, servers_of(card)),
         time=fmt.duration(card.time.total_seconds) if card.time else EN_DASH,
         cost=fmt.money(card.cost.amount, card.cost.currency) if card.cost else EN_DASH,
         order_url=order_path(offer.id, campaign) if offer.order_url else "",
