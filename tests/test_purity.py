@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PURE = ("app/memory", "app/speed", "app/planning")
+PURE = ("app/memory", "app/speed", "app/planning", "app/serving")
 
 FORBIDDEN = {
     "fastapi": "a framework",
@@ -47,6 +47,7 @@ OF_THE_PROJECT = {
     "app/memory": ("app.memory", "app.messages", "app.units"),
     "app/speed": ("app.speed", "app.memory", "app.messages", "app.units"),
     "app/planning": ("app.planning", "app.speed", "app.memory", "app.messages", "app.units"),
+    "app/serving": ("app.serving", "app.memory", "app.units"),
 }
 
 
