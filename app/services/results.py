@@ -280,6 +280,23 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QualityReport:
+    """What the result is expected to score as a share of full fine-tuning's, by published comparisons."""
+
+    share_of_full: float
+    share_of_full_low: float
+    share_of_full_high: float
+    share_of_gain: float | None
+    """The share of what training adds to the untuned model's score, over the comparisons that tell."""
+    gain_sources: tuple[str, ...]
+    coverage: float
+    """Share of the comparisons that the range holds, each source with the same weight."""
+    results: int
+    sources: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecommendOption:
     """A server that holds the run, in the order of the objective within its price period."""
 
@@ -294,7 +311,7 @@ class RecommendOption:
     speed: SpeedReport | None
     time: TimeReport | None
     cost: CostReport | None
-    quality: float | None
+    quality: QualityReport | None
     reasons: tuple[Reason, ...]
     trade_off: str | None
 
