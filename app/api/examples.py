@@ -52,6 +52,23 @@ RECOMMEND_EXAMPLES: Final[Mapping[str, Example]] = {
     "Full fine-tuning of a 70B": {"model": "llama-3-70b", "method": "full", "limit": 3},
 }
 
+SOLVE_EXAMPLES: Final[Mapping[str, Example]] = {
+    "The largest micro-batch on a 24 GB card": {
+        "unknown": "micro_batch_size",
+        "model": "llama-3-8b",
+        "method": "qlora",
+        "gpu": "rtx-4090",
+        "sequence_length": 2048,
+    },
+    "The fewest cards for a 70B": {
+        "unknown": "num_gpus",
+        "model": "llama-3-70b",
+        "method": "full",
+        "gpu": "h100-sxm",
+    },
+    "The largest model for a budget": {"unknown": "model", "method": "lora", "budget": 5},
+}
+
 
 def named(examples: Mapping[str, Example]) -> dict[str, dict[str, Any]]:
     """Examples as OpenAPI writes them."""

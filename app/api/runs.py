@@ -1,4 +1,4 @@
-"""``/estimate``, ``/estimate/batch``, ``/compare`` and ``/recommend``: a run in, figures out."""
+"""``/estimate``, ``/estimate/batch``, ``/compare``, ``/recommend`` and ``/solve``: a run in, figures out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.api.body import read_json
-from app.api.examples import COMPARE_EXAMPLES, ESTIMATE_EXAMPLES, RECOMMEND_EXAMPLES, named
+from app.api.examples import COMPARE_EXAMPLES, ESTIMATE_EXAMPLES, RECOMMEND_EXAMPLES, SOLVE_EXAMPLES, named
 from app.api.openapi import body_schema, json_body, problems, query_parameters
 from app.api.serialise import Serialiser
 from app.api.state import AppState, state_of
@@ -21,6 +21,7 @@ from app.request import (
     RecommendRequest,
     RequestError,
     Run,
+    SolveRequest,
     parse_json,
     parse_query,
 )
@@ -29,6 +30,8 @@ from app.services.estimate import estimate
 from app.services.lookup import CONFIG_PREFIX, asks_hub, config_hash
 from app.services.recommend import recommend
 from app.services.results import CompareResult, EstimateResult, RecommendResult
+from app.services.solve import solve
+from app.services.solved import SolveResult
 
 router = APIRouter(tags=["runs"])
 
@@ -63,6 +66,7 @@ class BatchResult:
 _ESTIMATE: Final = Serialiser[EstimateResult](EstimateResult)
 _COMPARE: Final = Serialiser[CompareResult](CompareResult)
 _RECOMMEND: Final = Serialiser[RecommendResult](RecommendResult)
+_SOLVE: Final = Serialiser[SolveResult](SolveResult)
 _BATCH: Final = Serialiser[BatchResult](BatchResult)
 
 
@@ -220,6 +224,35 @@ async def get_recommend(request: Request) -> Response:
 async def post_recommend(request: Request) -> Response:
     """The servers that hold the run, cheapest first within each price period, and why the other cards do not."""
     return await _asked(request, _RECOMMEND, parse_json(await read_json(request), model=RecommendRequest), recommend)
+
+
+@router.get(
+    "/solve",
+    responses={200: {"model": SolveResult}, **GET_PROBLEMS},
+    openapi_extra=_query(SolveRequest, SOLVE_EXAMPLES),
+    summary="The largest, longest, highest or fewest",
+    response_model=None,
+)
+async def get_solve(request: Request) -> Response:
+    """The furthest value of one field with which the run fits a card (``gpu``), a ``budget`` or both."""
+    given = parse_query(request.query_params.multi_items(), model=SolveRequest)
+    return await _asked(request, _SOLVE, given, solve)
+
+
+@router.post(
+    "/solve",
+    responses={200: {"model": SolveResult}, **POST_PROBLEMS},
+    openapi_extra=_body(SolveRequest, SOLVE_EXAMPLES),
+    summary="The largest, longest, highest or fewest",
+    response_model=None,
+)
+async def post_solve(request: Request) -> Response:
+    """The furthest value of one field with which the run fits, what limits it, and that the next does not fit.
+
+    Sequence lengths are exact to the token, the fewest GPUs to the card. With a ``budget`` and no ``gpu`` every card
+    with an offer is considered; the answer names the cheapest on which it holds.
+    """
+    return await _asked(request, _SOLVE, parse_json(await read_json(request), model=SolveRequest), solve)
 
 
 async def _asked(

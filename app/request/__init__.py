@@ -8,9 +8,11 @@ from app.request.parsing import FieldError, RequestError, parse_json, parse_quer
 from app.request.permalink import permalink, permalink_pairs, text_of
 from app.request.questions import CompareRequest, Objective, RecommendRequest
 from app.request.resolve import FieldSource, ResolvedRun, fill_in, resolve
+from app.request.solving import MOST_GPUS, SolveRequest, Unknown
 
 __all__ = [
     "FIELDS",
+    "MOST_GPUS",
     "STACK_FIELDS",
     "THEME_TITLES",
     "About",
@@ -30,7 +32,9 @@ __all__ = [
     "RequestError",
     "ResolvedRun",
     "Run",
+    "SolveRequest",
     "Theme",
+    "Unknown",
     "fields_of",
     "fill_in",
     "names_of",

@@ -134,7 +134,7 @@ class Assessment:
 
     def fewest_gpus(self, gpu: CatalogueGpu) -> int | None:
         """The smallest number of these cards that holds the run, fully sharded, or None."""
-        return fewest_gpus(self.model.architecture, self.groups, gpu.device.usable_bytes)
+        return fewest_gpus(self.model.architecture, self.groups, gpu.device)
 
     def servers(self, gpu: CatalogueGpu) -> tuple[Quote, ...]:
         """The cheapest servers with enough of a card, by the hour and by the month."""

@@ -1,44 +1,66 @@
 """How many cards of a kind hold a run, with its states sharded over them."""
 
-from dataclasses import replace
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import lcm
+from typing import Final
 
 from app.memory.architecture import Architecture
+from app.memory.device import Device
 from app.memory.estimate import estimate_memory
-from app.memory.inputs import Cluster, Strategy
+from app.memory.inputs import Batch, Cluster, Method, Precision, Strategy
+from app.memory.overheads import workspace_bytes
 from app.memory.result import MemoryEstimate
-from app.request import Groups
+from app.planning.inverse import furthest, least_count
+from app.request import MOST_GPUS, Groups
 
-COUNTS = (2, 3, 4, 6, 8, 16, 32, 64)
-"""Numbers of cards that servers and clusters are sold with."""
-SHARDED = Strategy.FSDP2
-
-
-@lru_cache(maxsize=2048)
-def sharded_estimates(architecture: Architecture, groups: Groups) -> tuple[tuple[int, MemoryEstimate], ...]:
-    """The run on each number of cards that its degrees divide, fully sharded, the micro-batch of a card unchanged."""
-    estimates = []
-    for count in _counts(groups.cluster):
-        cluster = replace(groups.cluster, num_gpus=count, strategy=SHARDED)
-        estimates.append((count, estimate_memory(architecture, groups.method, groups.precision, groups.batch, cluster)))
-    return tuple(estimates)
+SHARDED: Final = Strategy.FSDP2
 
 
-def _counts(cluster: Cluster) -> tuple[int, ...]:
-    """:data:`COUNTS`, each raised to the next number that the run's parallel degrees divide, up to the largest."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _AnyLike:
+    """A card for a key of the cache: all with workspaces of one size are the same to the memory model."""
+
+    workspace_bytes: int
+    device: Device | None = field(compare=False)
+
+
+@lru_cache(maxsize=8192)
+def _sharded(
+    architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, card: _AnyLike
+) -> MemoryEstimate:
+    return estimate_memory(architecture, method, precision, batch, cluster, device=card.device)
+
+
+def estimate_on(architecture: Architecture, groups: Groups, count: int, device: Device | None = None) -> MemoryEstimate:
+    """The run on a number of cards that its degrees divide, fully sharded, the micro-batch of a card unchanged."""
+    cluster = replace(groups.cluster, num_gpus=count, strategy=SHARDED)
+    card = _AnyLike(workspace_bytes=workspace_bytes(device), device=device)
+    return _sharded(architecture, groups.method, groups.precision, groups.batch, cluster, card)
+
+
+def counts_of(cluster: Cluster, most: int) -> Sequence[int]:
+    """The numbers of cards that the run's parallel degrees divide, up to ``most``, the most first."""
     step = lcm(cluster.tensor_parallel * cluster.pipeline_parallel * cluster.context_parallel, cluster.expert_parallel)
-    return tuple(sorted({-(-count // step) * step for count in COUNTS if -(-count // step) * step <= COUNTS[-1]}))
+    return range(step, most + 1, step)[::-1]
 
 
-def fewest_gpus(architecture: Architecture, groups: Groups, usable_bytes: int) -> int | None:
-    """The smallest number of cards with ``usable_bytes`` that holds the run, fully sharded; None where 64 do not."""
-    for count, estimate in sharded_estimates(architecture, groups):
-        if estimate.required.high_bytes <= usable_bytes:
-            return count
-    return None
+def fewest_gpus(architecture: Architecture, groups: Groups, device: Device) -> int | None:
+    """The smallest number of these cards that holds the run, fully sharded; None where 64 do not."""
+    counts = [count for count in counts_of(groups.cluster, MOST_GPUS) if count > 1]
+    if not counts:
+        return None
 
+    def needed(count: int) -> int:
+        return estimate_on(architecture, groups, count, device).required.high_bytes
 
-def estimate_on(architecture: Architecture, groups: Groups, count: int) -> MemoryEstimate:
-    """The sharded run on a number of cards that :func:`fewest_gpus` found."""
-    return dict(sharded_estimates(architecture, groups))[count]
+    usable_bytes, most = device.usable_bytes, needed(counts[0])
+    if most > usable_bytes:
+        return None
+    guess = len(counts) - 1
+    if guess > 0:
+        likely = least_count((counts[-1], needed(counts[-1])), (counts[0], most), usable_bytes)
+        guess -= bisect_left(counts[::-1], likely)
+    return furthest(lambda count: needed(count) <= usable_bytes, counts, guess=guess).answer

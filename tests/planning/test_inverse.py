@@ -1,0 +1,128 @@
+"""The search behind inverse questions, held against trying every candidate; and the guesses it starts from."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.memory.inputs import LossKernel
+from app.planning.inverse import (
+    allocated_within,
+    along_line,
+    first_of,
+    furthest,
+    least_count,
+    longest_sequence,
+)
+from app.units import GIB
+from tests.memory.runs import estimate
+
+often = settings(max_examples=300, deadline=None)
+
+
+class Counting:
+    """A test that counts how often it is asked, and never about one candidate twice."""
+
+    def __init__(self, fitting: set[int]) -> None:
+        self.fitting = fitting
+        self.asked: list[int] = []
+
+    def __call__(self, candidate: int) -> bool:
+        assert candidate not in self.asked
+        self.asked.append(candidate)
+        return candidate in self.fitting
+
+
+@often
+@given(st.integers(1, 3000), st.integers(0, 3000), st.integers(-5, 3005))
+def test_where_more_never_fits_again_the_answer_is_the_last_that_fits(count: int, fitting: int, guess: int) -> None:
+    fits = Counting(set(range(min(fitting, count))))
+    found = furthest(fits, range(count), guess=guess)
+    last = min(fitting, count) - 1
+    assert found.answer == (last if last >= 0 else None)
+    assert found.refused == (last + 1 if last + 1 < count else None)
+    off = abs(min(max(guess, 0), count - 1) - max(last, 0))
+    rescue = count.bit_length() + 1 if last < 0 else 0
+    assert len(fits.asked) <= 2 * math.log2(off + 1) + 3 + rescue
+
+
+@often
+@given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(0, 220))
+def test_whatever_the_test_does_the_answer_passes_and_the_next_does_not(fitting: list[bool], guess: int) -> None:
+    found = furthest(lambda place: fitting[place], range(len(fitting)), guess=guess)
+    if found.answer is None:
+        assert found.refused == 0
+        assert not fitting[0]
+        return
+    assert fitting[found.answer]
+    if found.refused is None:
+        assert found.answer == len(fitting) - 1
+    else:
+        assert found.refused == found.answer + 1
+        assert not fitting[found.refused]
+
+
+def test_a_first_candidate_that_does_not_fit_does_not_end_the_search() -> None:
+    found = furthest(lambda rank: 8 <= rank <= 11, range(1, 100))
+    assert (found.answer, found.refused) == (11, 12)
+
+
+def test_there_has_to_be_something_to_choose_from() -> None:
+    with pytest.raises(ValueError, match="nothing to choose"):
+        furthest(lambda _: True, ())
+
+
+def test_a_row_without_an_order_is_gone_through_from_its_start() -> None:
+    assert first_of(lambda size: size < 5, (9, 7, 4, 8, 1)).answer == 4
+    assert first_of(lambda size: size < 5, (9, 7, 4, 8, 1)).refused == 7
+    assert first_of(lambda size: size < 0, (9, 7)).answer is None
+    assert first_of(lambda size: size < 0, (9, 7)).refused == 7
+    assert first_of(lambda size: size < 10, (9, 7)).refused is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["full", "lora", "qlora"]),
+    st.integers(1, 16),
+    st.integers(1, 24),
+    st.sampled_from(["sdpa", "eager"]),
+    st.sampled_from([LossKernel.STANDARD, LossKernel.CHUNKED]),
+)
+def test_the_longest_sequence_is_read_off_the_phases_exactly(
+    method: str, micro_batch_size: int, gib: int, attention: str, loss_kernel: LossKernel
+) -> None:
+    run: dict[str, Any] = {
+        "method": method,
+        "micro_batch_size": micro_batch_size,
+        "attention": attention,
+        "loss_kernel": loss_kernel,
+    }
+    found = longest_sequence(estimate(sequence_length=1, **run).growth, micro_batch_size, gib * GIB)
+    assert found > 0
+    assert estimate(sequence_length=found, **run).peak_allocated_bytes <= gib * GIB
+    assert estimate(sequence_length=found + 1, **run).peak_allocated_bytes > gib * GIB
+
+
+def test_no_sequence_fits_where_the_weights_do_not() -> None:
+    short = estimate(sequence_length=1, method="full")
+    assert longest_sequence(short.growth, 4, short.growth.throughout_bytes - 1) == 0
+
+
+@pytest.mark.parametrize("allow_tight", [False, True])
+@pytest.mark.parametrize("usable", [2 * GIB, 24 * GIB, 80 * GIB])
+def test_the_allocated_bytes_that_fit_a_card_are_the_inverse_of_its_interval(usable: int, allow_tight: bool) -> None:
+    limit = allocated_within(estimate(micro_batch_size=1), usable, allow_tight=allow_tight)
+    near = min(range(1, 4000), key=lambda size: abs(estimate(micro_batch_size=size).peak_allocated_bytes - limit))
+    required = estimate(micro_batch_size=near).required
+    end = required.low_bytes if allow_tight else required.high_bytes
+    assert end == pytest.approx(usable, rel=0.02)
+
+
+def test_lines_and_shares_lead_back_to_where_they_were_drawn_from() -> None:
+    assert along_line((1, 1010), (64, 1640), 1510) == 51
+    assert along_line((1, 1000), (64, 1000), 5000) == 64
+    assert along_line((1, 1000), (64, 2000), 10) == 0
+    assert least_count((2, 100 + 600 // 2), (60, 100 + 600 // 60), 200) == 6
+    assert least_count((2, 400), (64, 110), 50) == 64
