@@ -284,14 +284,14 @@ def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: B
     if traits.shards_gradients and layout.shards > 1:
         numerator, denominator = (policy.resident_width, policy.base_width) if policy.trains_base else (1, 1)
         gradients = (numerator, denominator * layout.shards * layout.tensor)
-    packed = policy.quantization is not None
     in_flight = min(layout.pipeline, batch.gradient_accumulation_steps) if architecture.holds_embedding else 1
     return Spread(
         gradients=gradients,
-        gathered=gathered_bytes(architecture, layout, policy.base_width, packed),
+        gathered=gathered_bytes(architecture, layout, policy.base_width, policy.linear_bits),
         root=root_bytes(architecture, layout, policy.plain_width),
         in_flight=max(1, in_flight),
         split=layout.tensor,
+        holds_inputs=traits.holds_frozen_inputs and layout.shards > 1 and not policy.trains_base,
     )
 
 

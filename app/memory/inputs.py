@@ -51,6 +51,13 @@ class Checkpointing(StrEnum):
     NONE = "none"
     FULL = "full"
     SELECTIVE = "selective"
+    REENTRANT = "reentrant"
+    """``full`` as Transformers 4 does it unless told otherwise: ``torch.utils.checkpoint`` with ``use_reentrant``."""
+
+    @property
+    def repeats_every_layer(self) -> bool:
+        """Whether each layer keeps its input only."""
+        return self in {Checkpointing.FULL, Checkpointing.REENTRANT}
 
 
 class AttentionImplementation(StrEnum):

@@ -104,16 +104,21 @@ class _Ledger:
         return tuple(self.instants)
 
 
-def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: bool = False) -> Profile:
+def analyse(
+    tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: bool = False, incoming_stays: bool = False
+) -> Profile:
     """Walk a tape whose output is ``result`` and whose input is ``source``.
 
     ``accumulating``: every parameter already holds a gradient, counted outside; a new one is added to it.
+    ``incoming_stays``: the gradient of ``result`` lives through backward.
     """
     saved = _saved_counts(tape)
     last_use = _last_use(tape)
     forward, kept, cached = _walk_forward(tape, result, saved, last_use)
     recompute, _, _ = _walk_forward(tape, result, saved, last_use, stop=_last_saving(tape))
-    backward, gradients = _walk_backward(tape, result, saved, kept, accumulating=accumulating)
+    walk = _Backward(saved, kept, result, accumulating=accumulating, incoming_stays=incoming_stays)
+    for operation in reversed(tape.operations):
+        walk.run(operation)
     keeps_input = source is not None and source.storage in saved
     clinging = _clinging(tape)
     quiet, dropped_not, recast = _walk_forward(tape, result, clinging, last_use)
@@ -126,8 +131,8 @@ def analyse(tape: Tape, result: Tensor, source: Tensor | None, *, accumulating: 
         recompute,
         _incoming(tape, result),
         quiet,
-        backward,
-        gradients,
+        walk.ledger.largest(),
+        walk.parameters,
         cached,
         recast,
         _held(tape),
@@ -208,7 +213,15 @@ def _walk_forward(
 class _Backward:
     """The backward walk: gradients in flight, what still waits, and the ledger of both."""
 
-    def __init__(self, saved: Mapping[Storage, int], kept: Instant, result: Tensor, *, accumulating: bool) -> None:
+    def __init__(
+        self,
+        saved: Mapping[Storage, int],
+        kept: Instant,
+        result: Tensor,
+        *,
+        accumulating: bool,
+        incoming_stays: bool = False,
+    ) -> None:
         self.ledger = _Ledger(kept.parts)
         self.waiting = dict(saved)
         self.result = result
@@ -216,7 +229,10 @@ class _Backward:
         self.owners: dict[Storage, int] = {}
         self.gradients: dict[int, Storage] = {}
         self.parameters = ZERO
-        self.hold(result, self.new(result.size, _gradient_category(result)))
+        incoming = self.new(result.size, _gradient_category(result))
+        self.hold(result, incoming)
+        if incoming_stays:
+            self.owners[incoming] += 1
 
     def new(self, size: Size, category: Category) -> Storage:
         self.ledger.change(category, size)
@@ -320,15 +336,6 @@ def _incoming(tape: Tape, result: Tensor) -> Breakdown:
             break
         walk.run(operation)
     return walk.ledger.parts
-
-
-def _walk_backward(
-    tape: Tape, result: Tensor, saved: Mapping[Storage, int], kept: Instant, *, accumulating: bool
-) -> tuple[tuple[Instant, ...], Size]:
-    walk = _Backward(saved, kept, result, accumulating=accumulating)
-    for operation in reversed(tape.operations):
-        walk.run(operation)
-    return walk.ledger.largest(), walk.parameters
 
 
 def _gradient_category(tensor: Tensor) -> Category:

@@ -8,8 +8,9 @@ Sources: PyTorch ``nn/parallel/distributed.py`` (DDP) and ``distributed/fsdp`` (
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
-from app.memory.architecture import Architecture, Parameter, ParameterKind
+from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
 from app.memory.inputs import Cluster, Method, MethodKind, Offload, Strategy
 
 DEEPSPEED_BUCKET_ELEMENTS = 500_000_000
@@ -37,6 +38,12 @@ class Traits:
     copies_gradients_to_buckets: bool = False
     bucket_elements: int | None = None
     """Elements of a 16-bit reduction bucket; ``hidden_size²`` where 0."""
+    upcasts_adapters: bool = False
+    """Under mixed precision, adapters live as float32 shards, whatever dtype they were made in."""
+    upcasts_adapters_of_quantised: bool = False
+    """The same over a quantised base."""
+    holds_frozen_inputs: bool = False
+    """Hooks wait for the gradients of a frozen layer's inputs; under reentrant checkpointing they hold both."""
     source: str = ""
 
 
@@ -57,7 +64,10 @@ _FSDP = Traits(
     half_compute=True,
     gathered_layers=2,
     keeps_root=True,
-    source="torch/distributed/fsdp/_runtime_utils.py, _post_forward_reshard",
+    upcasts_adapters=True,
+    upcasts_adapters_of_quantised=True,
+    holds_frozen_inputs=True,
+    source="torch/distributed/fsdp/_runtime_utils.py, _post_forward_reshard; accelerate 1.15 accelerator.py:1998-2038",
 )
 
 TRAITS: Mapping[Strategy, Traits] = {
@@ -82,7 +92,9 @@ TRAITS: Mapping[Strategy, Traits] = {
     Strategy.FSDP2: replace(
         _FSDP,
         title="FSDP2: weights, gradients and optimizer state sharded",
-        source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py",
+        upcasts_adapters_of_quantised=False,
+        holds_frozen_inputs=False,
+        source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py; accelerate 1.15 utils/fsdp_utils.py:815-820",
     ),
     Strategy.FSDP_GRAD_OP: replace(
         _FSDP,
@@ -183,18 +195,28 @@ def make_layout(cluster: Cluster, strategy: Strategy) -> Layout:
 
 
 @lru_cache(maxsize=4096)
-def gathered_bytes(architecture: Architecture, layout: Layout, width: int, packed: bool) -> int:
-    """Weights that are whole on a rank beside its shards while a layer runs, in bytes.
+def gathered_bytes(architecture: Architecture, layout: Layout, width: int, linear_bits: int) -> tuple[int, ...]:
+    """Weights that are whole on a rank beside its shards while each layer's backward runs, in bytes.
 
-    ``width`` is the layers' compute width; of a 4-bit base (``packed``) a layer's packed weights are gathered.
+    ``width`` is the layers' compute width; linear layers take ``linear_bits`` a weight: of a quantised base what is
+    packed is gathered. The layer before is prefetched; the first layer has none before it.
     """
     traits = layout.traits
     if not traits.shards_weights or layout.shards == 1:
-        return 0
-    layers = sorted((_local_sum(layer.parameters(), layout) for layer in architecture.layers), reverse=True)
-    count = len(layers) if traits.gathers_until_backward else traits.gathered_layers
-    elements = sum(layers[:count])
-    return elements // 2 if packed else elements * width
+        return ()
+    sizes: dict[Layer, int] = {}
+    for layer, _ in architecture.distinct_layers:
+        elements, linear = 0, 0
+        for parameter in layer.parameters():
+            local = layout.local_elements(parameter) * parameter.count
+            elements += local
+            linear += local if parameter.kind is ParameterKind.LINEAR else 0
+        sizes[layer] = (elements - linear) * width + linear * linear_bits // 8
+    whole = [sizes[layer] for layer in architecture.layers]
+    if traits.gathers_until_backward:
+        return tuple(accumulate(whole))
+    first = 1 - traits.gathered_layers
+    return tuple(sum(whole[max(0, index + first) : index + 1]) for index in range(len(whole)))
 
 
 @lru_cache(maxsize=4096)

@@ -64,6 +64,8 @@ class Policy:
     accumulating: bool
     attention: AttentionImplementation
     padded: bool
+    adapter_resident_width: int
+    """Adapters as they live between steps."""
     resident_width: int
     """Trained base weights as they live between steps: float32 shards under FSDP's mixed precision, whose
     layers see ``base_width``."""
@@ -104,6 +106,17 @@ class Policy:
             return AttentionPath.FLASH
         grouped = attention.num_key_value_heads != attention.num_heads
         return AttentionPath.MATH if grouped else AttentionPath.EFFICIENT
+
+    @property
+    def linear_bits(self) -> int:
+        """Bits a weight of a linear layer as it is stored and gathered."""
+        match self.quantization:
+            case None:
+                return 8 * self.base_width
+            case QuantizationFormat.INT8:
+                return 8
+            case _:
+                return 4
 
     @property
     def attention_width(self) -> int:
@@ -165,6 +178,8 @@ def _policy(
                 names = QUERY_VALUE_NAMES
             case targets:
                 names = frozenset(target.rpartition(".")[2] for target in targets)
+    upcasts = traits.upcasts_adapters if quantization is None else traits.upcasts_adapters_of_quantised
+    adapter_resident_width = FLOAT32 if mixed and upcasts else adapter_width
     return Policy(
         base_width=base_width,
         plain_width=FLOAT32 if upcast else base_width,
@@ -173,6 +188,7 @@ def _policy(
         quantization=None if quantization is None else quantization.format,
         double_quantization=quantization is not None and quantization.double_quantization,
         adapter_width=adapter_width,
+        adapter_resident_width=adapter_resident_width,
         has_adapter=adapter is not None,
         adapts_all=adapts_all,
         adapts_attention=adapts_attention,

@@ -189,9 +189,10 @@ def _adapter_tensors(architecture: Architecture, adapter: Adapter, policy: Polic
             out = target.out_features
             magnitudes[out] = magnitudes.get(out, 0) + occurrences
     for features, count in widths.items():
-        yield TrainedTensor(ParameterKind.OTHER, features * adapter.rank, adapter.rank, policy.adapter_width, count)
+        elements = features * adapter.rank
+        yield TrainedTensor(ParameterKind.OTHER, elements, adapter.rank, policy.adapter_resident_width, count)
     for out, count in magnitudes.items():
-        yield TrainedTensor(ParameterKind.OTHER, out, 1, policy.adapter_width, count)
+        yield TrainedTensor(ParameterKind.OTHER, out, 1, policy.adapter_resident_width, count)
     saved = frozenset(adapter.modules_to_save)
     elements, rows = architecture.embedding_elements, architecture.vocab_size
     if saved & EMBEDDING_NAMES:

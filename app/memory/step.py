@@ -5,7 +5,6 @@ is a size that is linear in the micro-batch; it is derived once for a model and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
@@ -13,6 +12,7 @@ from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAtten
 from app.memory.head import LossPolicy, fills_cache, handed_over, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
+from app.memory.moments import WHOLE, Spread, StepMoment, add, moment
 from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
 from app.memory.size import ZERO, Size, constant, per_token, scores, sum_of
@@ -24,44 +24,24 @@ SELECTIVE_EVERY = 2
 """``selective`` checkpoints every second layer (torchtitan's ``selective_ac_option="2"``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepMoment:
-    """What lives at one moment besides the model states, by category."""
-
-    phase: PhaseName
-    total: Size
-    parts: tuple[tuple[Category, Size], ...]
-
-
 @lru_cache(maxsize=1024)
 def layer_profile(
-    layer: Layer, hidden_size: int, policy: Policy, path: AttentionPath, input_width: int, input_requires_grad: bool
+    layer: Layer,
+    hidden_size: int,
+    policy: Policy,
+    path: AttentionPath,
+    input_width: int,
+    input_requires_grad: bool,
+    incoming_stays: bool = False,
 ) -> Profile:
-    """One layer's profile under a policy, for an input of ``input_width`` bytes an element."""
+    """One layer's profile under a policy, for an input of ``input_width`` bytes an element.
+
+    ``incoming_stays``: somebody holds the gradient that backward starts from.
+    """
     tape = Tape(autocast=policy.autocast)
     source = tape.input(tokens(hidden_size), input_width, requires_grad=input_requires_grad)
     result = decoder_layer(Code(tape, policy, path), layer, source, hidden_size)
-    return analyse(tape, result, source, accumulating=policy.accumulating)
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How a step is spread over ranks, as far as its moments go.
-
-    ``gradients`` is the share of finished gradients that a rank keeps, as numerator and denominator.
-    ``gathered`` is the weights that are whole on the rank while a layer runs, ``root`` those that stay so
-    from forward to the end of backward, in bytes. ``in_flight`` micro-batches wait in a pipeline stage.
-    ``split`` ranks share each matrix under tensor parallelism.
-    """
-
-    gradients: tuple[int, int] = (1, 1)
-    gathered: int = 0
-    root: int = 0
-    in_flight: int = 1
-    split: int = 1
-
-
-WHOLE = Spread()
+    return analyse(tape, result, source, accumulating=policy.accumulating, incoming_stays=incoming_stays)
 
 
 class _Step:
@@ -86,6 +66,9 @@ class _Step:
         self.streams: list[Size] = []
         """The input of each layer, and of the head."""
         self.profiles: list[Profile] = []
+        self.derived: list[tuple[Layer, int, Policy, AttentionPath, int, bool]] = []
+        """What each profile was derived from."""
+        self.reentrant = checkpointing is Checkpointing.REENTRANT
         self.checkpointed: list[bool] = []
         # adapters under checkpointing: PEFT makes the embedding's output require a gradient
         requires_grad = trains_embedding or checkpointing is not Checkpointing.NONE or not architecture.holds_embedding
@@ -95,13 +78,14 @@ class _Step:
                 if isinstance(layer.mixer, SoftmaxAttention)
                 else AttentionPath.FLASH
             )
-            profile = layer_profile(layer, architecture.hidden_size, policy, path, width, requires_grad)
+            self.derived.append((layer, architecture.hidden_size, policy, path, width, requires_grad))
+            profile = layer_profile(*self.derived[-1])
             requires_grad = profile.result_requires_grad
             self.profiles.append(profile)
             self.streams.append(per_token(width * architecture.hidden_size))
             width = profile.result_width
             self.checkpointed.append(
-                checkpointing is Checkpointing.FULL
+                checkpointing.repeats_every_layer
                 or (checkpointing is Checkpointing.SELECTIVE and index % SELECTIVE_EVERY == 0)
             )
         self.streams.append(per_token(width * architecture.hidden_size))
@@ -158,9 +142,9 @@ class _Step:
         parts = self._kept(index)
         if self.spread.in_flight > 1:
             for category, size in self._kept(len(self.profiles)).items():
-                _add(parts, category, size.times(self.spread.in_flight - 1))
+                add(parts, category, size.times(self.spread.in_flight - 1))
         if self.spread.root:
-            _add(parts, Category.WEIGHT_COPY, constant(self.spread.root))
+            add(parts, Category.WEIGHT_COPY, constant(self.spread.root))
         return parts
 
     def _kept(self, index: int) -> dict[Category, Size]:
@@ -168,12 +152,12 @@ class _Step:
         layers = zip(self.profiles, self.checkpointed, self.streams, strict=False)
         for profile, checkpointed, stream in islice(layers, index):
             if checkpointed or profile.keeps_input:
-                _add(parts, Category.ACTIVATION, stream)
+                add(parts, Category.ACTIVATION, stream)
             if checkpointed:
-                _add(parts, Category.ACTIVATION, profile.clinging)
+                add(parts, Category.ACTIVATION, profile.clinging)
                 continue
             for category, size in profile.kept.parts.items():
-                _add(parts, category, size)
+                add(parts, category, size)
         return parts
 
     def moments(self) -> Iterator[StepMoment]:
@@ -184,19 +168,19 @@ class _Step:
             casts = casts + (profile.recast if checkpointed else profile.cached)
         last = self.profiles[-1]
         before_last = self.kept_before(count - 1)
-        _add(before_last, Category.ACTIVATION, self._cache(count - 1))
-        _add(before_last, Category.ACTIVATION, self.streams[-2])
+        add(before_last, Category.ACTIVATION, self._cache(count - 1))
+        add(before_last, Category.ACTIVATION, self.streams[-2])
         if count > 1 and not (self.checkpointed[0] or self.profiles[0].keeps_input):
             # the model's forward holds the embedding's output to its end
-            _add(before_last, Category.TEMPORARY, self.streams[0])
+            add(before_last, Category.TEMPORARY, self.streams[0])
         mixer = self.architecture.layers[-1].mixer
         if count > 1 and isinstance(mixer, Attention) and mixer.hands_weights_on:
-            _add(before_last, Category.TEMPORARY, scores(mixer.num_heads * self.policy.attention_width))
-        _add(before_last, Category.WEIGHT_COPY, casts + constant(self.spread.gathered))
+            add(before_last, Category.TEMPORARY, scores(mixer.num_heads * self.policy.attention_width))
+        add(before_last, Category.WEIGHT_COPY, casts + self._gathered(count - 1))
         if not any(self.checkpointed):
-            _add(before_last, Category.ACTIVATION, self.masks)
+            add(before_last, Category.ACTIVATION, self.masks)
         for instant in last.quiet if self.checkpointed[-1] else last.forward:
-            yield _moment(PhaseName.FORWARD, before_last, instant)
+            yield moment(PhaseName.FORWARD, before_last, instant)
         if self.architecture.holds_head:
             yield from self._loss(everything, casts)
         yield from self._backward_layers()
@@ -205,20 +189,20 @@ class _Step:
     def _loss(self, everything: dict[Category, Size], casts: Size) -> Iterator[StepMoment]:
         at_loss = dict(everything)
         if self.head.keeps_input:
-            _add(at_loss, Category.ACTIVATION, self.streams[-1])
+            add(at_loss, Category.ACTIVATION, self.streams[-1])
         until_returned = dict(at_loss)
-        _add(until_returned, Category.ACTIVATION, self._cache(len(self.profiles)))
+        add(until_returned, Category.ACTIVATION, self._cache(len(self.profiles)))
         in_loss = dict(until_returned)
-        _add(in_loss, Category.WEIGHT_COPY, casts)
+        add(in_loss, Category.WEIGHT_COPY, casts)
         for instant in self.head.forward:
-            yield _moment(PhaseName.LOSS, in_loss, instant)
+            yield moment(PhaseName.LOSS, in_loss, instant)
         returned = handed_over(self.architecture, self.policy, self.loss)
         if returned is not ZERO:
-            _add(until_returned, Category.LOGITS, returned)
-            yield _moment(PhaseName.LOSS, until_returned, self.head.kept)
+            add(until_returned, Category.LOGITS, returned)
+            yield moment(PhaseName.LOSS, until_returned, self.head.kept)
         for instant in self.head.backward:
             phase = PhaseName.BACKWARD_LOSS if Category.LOGITS in instant.parts else PhaseName.BACKWARD
-            yield _moment(phase, at_loss, instant)
+            yield moment(phase, at_loss, instant)
 
     def _cache(self, count: int) -> Size:
         """Keys and values of the first ``count`` layers that the model's output holds beyond what backward needs."""
@@ -239,21 +223,55 @@ class _Step:
             if index in wanted:
                 outside = self.kept_before(index)
                 if checkpointed or profile.keeps_input:
-                    _add(outside, Category.ACTIVATION, self.streams[index])
-                _add(outside, Category.GRADIENT, gradients)
-                _add(outside, Category.WEIGHT_COPY, constant(self.spread.gathered))
+                    add(outside, Category.ACTIVATION, self.streams[index])
+                add(outside, Category.GRADIENT, gradients)
+                add(outside, Category.WEIGHT_COPY, self._gathered(index))
                 for category, size in self.head.held.items():
-                    _add(outside, category, size)
+                    add(outside, category, size)
+                if self.reentrant:
+                    yield from self._reentrant_layer(index, outside)
+                    gradients = gradients + self._finished(profile.gradients)
+                    continue
                 for instant in profile.backward:
-                    yield _moment(PhaseName.BACKWARD, outside, instant)
+                    yield moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
-                    _add(outside, Category.ACTIVATION, profile.clinging)
+                    add(outside, Category.ACTIVATION, profile.clinging)
                     for category, size in profile.incoming.items():
-                        _add(outside, category, size)
+                        add(outside, category, size)
                     for instant in profile.recompute:
-                        yield _moment(PhaseName.BACKWARD, outside, instant)
+                        yield moment(PhaseName.BACKWARD, outside, instant)
             gradients = gradients + self._finished(profile.gradients)
         self.gradients = gradients
+
+    def _gathered(self, index: int) -> Size:
+        """Weights that are whole on this rank while layer ``index`` runs."""
+        return constant(self.spread.gathered[index]) if self.spread.gathered else ZERO
+
+    def _reentrant_layer(self, index: int, outside: dict[Category, Size]) -> Iterator[StepMoment]:
+        """Backward of a layer that a reentrant checkpoint repeats (``torch/utils/checkpoint.py``, CheckpointFunction).
+
+        It repeats the whole forward and holds the output while it goes back through it.
+        """
+        profile, last = self.profiles[index], index == len(self.profiles) - 1
+        outside = dict(outside)
+        add(outside, Category.ACTIVATION, profile.clinging)
+        if self.spread.holds_inputs:
+            # FSDP waits for the gradients of a frozen unit's inputs with a hook on each. It holds the input's
+            # AccumulateGrad, and that the input and its gradient (torch/distributed/fsdp/_runtime_utils.py,
+            # _register_post_backward_reshard_only_hook; torch/autograd/graph.py, register_multi_grad_hook); hooks go
+            # when backward has ended. Of the next layer's input the gradient is what comes in here.
+            for number in range(index + 1, len(self.profiles)):
+                copies = 1 if number == index + 1 else 2
+                add(outside, Category.ACTIVATION, self.streams[number].times(copies))
+            if not last:
+                profile = layer_profile(*self.derived[index], incoming_stays=True)
+        repeated = dict(outside)
+        add(repeated, Category.TEMPORARY, self.streams[index + 1])
+        for instant in profile.forward:
+            yield moment(PhaseName.BACKWARD, repeated, instant)
+        add(outside, Category.ACTIVATION, self.streams[index + 1])
+        for instant in profile.backward:
+            yield moment(PhaseName.BACKWARD, outside, instant)
 
     def _finished(self, gradients: Size) -> Size:
         """The share of finished gradients that stays on this rank."""
@@ -274,21 +292,7 @@ class _Step:
             Category.TEMPORARY: self.streams[0] + table.times(copies - 1),
             Category.GRADIENT: self.gradients + table,
         }
-        yield _moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
-
-
-def _add(parts: dict[Category, Size], category: Category, size: Size) -> None:
-    parts[category] = parts.get(category, ZERO) + size
-
-
-def _moment(phase: PhaseName, outside: dict[Category, Size], instant: Instant) -> StepMoment:
-    parts = dict(outside)
-    for category, size in instant.parts.items():
-        _add(parts, category, size)
-    total = ZERO
-    for size in parts.values():
-        total = total + size
-    return StepMoment(phase, total, tuple(parts.items()))
+        yield moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
 
 
 @lru_cache(maxsize=4096)
@@ -308,10 +312,10 @@ def step_moments(
     """
     step = _Step(architecture, policy, loss, checkpointing, masked_length, trains_embedding, spread)
     kept: dict[PhaseName, list[StepMoment]] = {}
-    for moment in step.moments():
-        rivals = kept.setdefault(moment.phase, [])
-        if any(rival.total.dominates(moment.total) for rival in rivals):
+    for found in step.moments():
+        rivals = kept.setdefault(found.phase, [])
+        if any(rival.total.dominates(found.total) for rival in rivals):
             continue
-        rivals[:] = [rival for rival in rivals if not moment.total.dominates(rival.total)]
-        rivals.append(moment)
-    return tuple(moment for rivals in kept.values() for moment in rivals)
+        rivals[:] = [rival for rival in rivals if not found.total.dominates(rival.total)]
+        rivals.append(found)
+    return tuple(found for rivals in kept.values() for found in rivals)

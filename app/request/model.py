@@ -326,7 +326,12 @@ class Run(BaseModel):
             label="Gradient checkpointing",
             theme=Theme.SAVING,
             aliases=("activation_checkpointing",),
-            labels={"none": "Off", "full": "Every layer", "selective": "Selective"},
+            labels={
+                "none": "Off",
+                "full": "Every layer",
+                "selective": "Selective",
+                "reentrant": "Every layer, reentrant (Transformers 4)",
+            },
             synonyms={"true": "full", "false": "none", "yes": "full", "no": "none", "on": "full", "off": "none"},
         ),
     ] = Checkpointing.NONE

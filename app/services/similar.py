@@ -9,7 +9,7 @@ from math import log2
 from typing import Any, Final
 
 from app.memory.architecture import Architecture
-from app.memory.inputs import LossKernel, MethodKind
+from app.memory.inputs import Checkpointing, LossKernel, MethodKind
 from app.request import Run
 from app.services.results import FieldValue
 
@@ -33,7 +33,7 @@ class _Near:
 
     row: Mapping[str, Any]
     tokens: int
-    checkpointing: str
+    checkpointing: Checkpointing
     fused: bool
     of_vocabulary: float
     of_size: float
@@ -50,13 +50,18 @@ def _of_this_size(method: MethodKind, total_parameters: int, vocab_size: int) ->
             _Near(
                 row,
                 row["micro_batch_size"] * row["sequence_length"],
-                row["gradient_checkpointing"],
+                _kind(Checkpointing(row["gradient_checkpointing"])),
                 row["loss_kernel"] in FUSED,
                 abs(log2(vocab_size / row["vocabulary"])) / 2,
                 size,
             )
         )
     return tuple(near)
+
+
+def _kind(checkpointing: Checkpointing) -> Checkpointing:
+    """Both ways of repeating every layer are one kind."""
+    return Checkpointing.FULL if checkpointing.repeats_every_layer else checkpointing
 
 
 def similar_measurements(run: Run, architecture: Architecture) -> tuple[Mapping[str, FieldValue], ...]:
@@ -72,7 +77,7 @@ def similar_measurements(run: Run, architecture: Architecture) -> tuple[Mapping[
         distance = (
             abs(log2(tokens / item.tokens))
             + item.of_vocabulary
-            + (item.checkpointing != run.gradient_checkpointing)
+            + (item.checkpointing != _kind(run.gradient_checkpointing))
             + (item.fused != fused)
             + item.of_size
         )

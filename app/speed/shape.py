@@ -26,6 +26,7 @@ RECOMPUTED_SHARE: Final[Mapping[Checkpointing, float]] = {
     # Every second layer, as the memory model has it (app/memory/step.py, SELECTIVE_EVERY).
     Checkpointing.SELECTIVE: 0.5,
     Checkpointing.FULL: 1.0,
+    Checkpointing.REENTRANT: 1.0,
 }
 
 FLASH_BACKWARD_RATIO: Final = 2.5

@@ -177,7 +177,7 @@ def _fms(run: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         "gradient_accumulation_steps": 1,
         "sequence_length": int(run["seq_len"]),
         "packing": True,
-        "gradient_checkpointing": "full",
+        "gradient_checkpointing": "reentrant",
         "attention": "flash_attention_2",
     }
     if "liger fused" in run["loss_kernel"]:
@@ -187,8 +187,9 @@ def _fms(run: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         own = ["c_attn"] if "bigcode" in run["hf_model"] else [name for name in targets if name != "c_attn"]
         request |= {"lora_rank": 16, "lora_dropout": 0.1, "lora_target_modules": own, "adapter_dtype": "float32"}
     if "baseline-peft-bnb" in run["framework"]:
-        # trl/trainer/utils.py peft_module_casting_to_bf16
-        request |= {"upcast_non_quantized": True, "adapter_dtype": "bfloat16"}
+        # trl/trainer/utils.py peft_module_casting_to_bf16; under FSDP there is no k-bit preparation: the base is on
+        # the CPU or meta device when trl 0.13.0 trainer/sft_trainer.py:182-200 looks (is_sharded_qlora)
+        request |= {"upcast_non_quantized": run["num_gpus"] == "1", "adapter_dtype": "bfloat16"}
     elif run["method"] == "qlora":
         # accelerated-peft's own preparation freezes and does not upcast (framework_plugin_bnb.py)
         request["upcast_non_quantized"] = False
@@ -202,7 +203,7 @@ def _swift(run: Mapping[str, str]) -> dict[str, Any]:
         "micro_batch_size": int(run["micro_batch"]),
         "gradient_accumulation_steps": int(run["grad_accum"]),
         "sequence_length": int(run["seq_len"]),
-        "gradient_checkpointing": "full" if run["gradient_checkpointing"] == "yes" else "none",
+        "gradient_checkpointing": "reentrant" if run["gradient_checkpointing"] == "yes" else "none",
         "attention": "eager" if run["attention"] == "eager" else "flash_attention_2",
         "precision": "bf16" if run["method"] == "full" else "bf16-mixed",
     }
