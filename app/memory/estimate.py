@@ -8,6 +8,7 @@ from app.memory.device import Device
 from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, copies_shifted_logits, loss_tile
 from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Precision, QuantizationFormat, Strategy
+from app.memory.moments import WHOLE, Spread, StepMoment
 from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
     COLLECTIVES_BYTES,
@@ -44,7 +45,6 @@ from app.memory.phases import (
 from app.memory.policy import Policy, make_policy
 from app.memory.result import ComponentName, Interval, MemoryEstimate, Notice, OverheadName
 from app.memory.states import States, model_states
-from app.memory.step import WHOLE, Spread, StepMoment
 from app.memory.verdict import judge
 from app.messages import mark, message
 

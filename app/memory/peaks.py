@@ -10,9 +10,10 @@ from functools import lru_cache
 from app.memory.architecture import Architecture
 from app.memory.head import LossPolicy
 from app.memory.inputs import Checkpointing
+from app.memory.moments import WHOLE, Spread, StepMoment
 from app.memory.policy import Policy
 from app.memory.result import PhaseName
-from app.memory.step import WHOLE, Spread, StepMoment, step_moments
+from app.memory.step import step_moments
 
 
 @lru_cache(maxsize=8192)

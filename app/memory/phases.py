@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.memory.inputs import Batch
+from app.memory.moments import StepMoment
 from app.memory.parts import COMPONENTS, OVERHEADS
 from app.memory.result import Component, ComponentName, OverheadName, Phase, PhaseName
 from app.memory.states import States
-from app.memory.step import StepMoment
 from app.memory.tape import Category
 from app.units import ALLOCATION_BLOCK_BYTES
 

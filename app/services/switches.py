@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.memory.inputs import AttentionImplementation, LossKernel, MethodKind
+from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind
 from app.memory.result import MemoryEstimate
 from app.messages import Message, Value, message
 from app.request import Groups, QuantizationChoice, Run, to_groups
@@ -81,7 +81,7 @@ def switches(run: Run) -> Iterator[Switch]:
 
 
 def _kernels(run: Run) -> Iterator[Switch]:
-    if not run.gradient_checkpointing.repeats_every_layer:
+    if run.gradient_checkpointing is not Checkpointing.FULL:
         yield Switch(
             code="checkpointing", words="Turn on gradient checkpointing", changes={"gradient_checkpointing": "full"}
         )

@@ -22,10 +22,20 @@ def test_an_interval_holds_nine_tenths_of_its_runs(trains_base: bool, count: int
     assert sum(item.covered for item in items) >= 0.9 * count
 
 
-def test_full_fine_tuning_over_several_gpus_is_within_four_per_cent() -> None:
-    assert all(abs(item.error) <= 0.04 for item in sharded(trains_base=True))
+@pytest.mark.parametrize("trains_base", [True, False])
+def test_every_published_run_over_several_gpus_is_within_five_per_cent(trains_base: bool) -> None:
+    assert all(abs(item.error) <= 0.05 for item in sharded(trains_base=trains_base))
 
 
-def test_what_has_no_published_run_is_as_wide_as_the_widest() -> None:
+def test_runs_without_fused_kernels_are_met() -> None:
+    items = [item for method in (True, False) for item in sharded(trains_base=method)]
+    plain = [item for item in items if item.run.stack.startswith("trl-")]
+    assert len(plain) >= 14
+    assert all(abs(item.error) <= 0.01 for item in plain)
+
+
+def test_what_has_no_published_run_is_at_least_as_wide_as_the_widest() -> None:
     measured = [kind.value for kind in (Evidence.ONE_GPU, Evidence.FULL_SHARDED, Evidence.ADAPTERS_SHARDED)]
-    assert Evidence.UNCHECKED.value == (min(low for low, _ in measured), max(high for _, high in measured))
+    low, high = Evidence.UNCHECKED.value
+    assert low <= min(low for low, _ in measured)
+    assert high >= max(high for _, high in measured)

@@ -220,3 +220,34 @@ def test_a_gather_brings_together_only_a_ranks_own_experts() -> None:
 
     experts = 2 * 2 * 8 * 3 * 4096 * 14336  # two layers of eight experts of three matrices, two bytes a weight
     assert gathered(1) - gathered(8) == experts * 7 // 8
+
+
+def checkpointed(kind: Checkpointing, strategy: Strategy, layers: int, method: Method = LORA) -> int:
+    config = {"model_type": "llama", "vocab_size": 64, "hidden_size": 1024, "num_attention_heads": 8}
+    architecture = parse_config({**config, "intermediate_size": 2048, "num_hidden_layers": layers})
+    batch = Batch(micro_batch_size=4, sequence_length=2048, gradient_checkpointing=kind)
+    cluster = Cluster(num_gpus=2, strategy=strategy)
+    return estimate_memory(
+        architecture, method, Precision(policy=PrecisionPolicy.BF16), batch, cluster
+    ).peak_allocated_bytes
+
+
+STREAM = 4 * 2048 * 1024 * 2
+"""The residual stream of the batch above, in bytes."""
+
+
+def test_hooks_of_fsdp_hold_each_repeated_input_and_its_gradient() -> None:
+    """2 bytes a token and feature more for each layer, as traced under PyTorch 2.4.1 and 2.13.0 (docs/multi-gpu.md)."""
+
+    def extra(layers: int) -> int:
+        reentrant = checkpointed(Checkpointing.REENTRANT, Strategy.FSDP, layers)
+        return reentrant - checkpointed(Checkpointing.FULL, Strategy.FSDP, layers)
+
+    assert extra(12) - extra(4) == pytest.approx(8 * STREAM, rel=0.02)
+
+
+@pytest.mark.parametrize(("strategy", "method"), [(Strategy.FSDP2, LORA), (Strategy.FSDP, FULL), (Strategy.DDP, LORA)])
+def test_elsewhere_a_reentrant_checkpoint_holds_its_output_and_no_more(strategy: Strategy, method: Method) -> None:
+    for layers in (4, 12):
+        reentrant = checkpointed(Checkpointing.REENTRANT, strategy, layers, method)
+        assert reentrant - checkpointed(Checkpointing.FULL, strategy, layers, method) == STREAM
