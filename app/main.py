@@ -16,7 +16,7 @@ from app.admin.api import UPLOADS
 from app.admin.attempts import Attempts
 from app.admin.guard import AdminState
 from app.admin.install import install as install_admin
-from app.api import accuracy, docs, errors, health, lists, runs
+from app.api import accuracy, docs, errors, health, lists, runs, serve
 from app.api.error_page import error_page
 from app.api.metrics import metrics_router
 from app.api.openapi import PROBLEM_SCHEMA
@@ -35,7 +35,7 @@ from app.ops.rate_store import RateStore, rate_store
 from app.ops.surround import add_rate_limit, outermost
 from app.services.policy import Policy
 from app.settings import Settings
-from app.web import landing_pages, oembed, orders, pages
+from app.web import landing_pages, oembed, orders, pages, serving_pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
 
@@ -172,12 +172,19 @@ def _admin(settings: Settings, catalogue: CatalogueService, parts: AppState) -> 
 
 def _include(app: FastAPI) -> None:
     api = APIRouter(prefix=API_PREFIX)
-    for router in (runs.router, lists.router, accuracy.router, health.router):
+    for router in (runs.router, serve.router, lists.router, accuracy.router, health.router):
         api.include_router(router)
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)
     app.include_router(docs.router)
-    for router in (pages.router, landing_pages.router, builder.router, oembed.router, orders.router):
+    for router in (
+        pages.router,
+        landing_pages.router,
+        serving_pages.router,
+        builder.router,
+        oembed.router,
+        orders.router,
+    ):
         app.include_router(router)
 
 

@@ -4,6 +4,7 @@ Source: vLLM ``lora/layers`` (a slot has stacked A and B matrices of the largest
 model, adapted or not, and for embedding and head), ``config/lora.py`` (the ranks that slots come in).
 """
 
+from functools import lru_cache
 from typing import Final
 
 from app.memory.architecture import Architecture
@@ -29,6 +30,7 @@ def adapter_elements(architecture: Architecture, adapter: Adapter) -> int:
     )
 
 
+@lru_cache(maxsize=1024)
 def slot_bytes(architecture: Architecture, adapter: Adapter, *, cards: int = 1) -> Interval:
     """One tenant on one of ``cards``: low, the adapter's own matrices in 16 bits, shared evenly; high, a whole slot.
 

@@ -5,6 +5,7 @@ vLLM measures this at start and gives the rest to the cache (``v1/worker/gpu_wor
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from app.memory.architecture import Architecture, Attention, LatentAttention, TokenMixer
@@ -69,6 +70,7 @@ def reserve(architecture: Architecture, device: Device, windowed_token_bytes: in
     )
 
 
+@lru_cache(maxsize=2048)
 def _token_features(architecture: Architecture, cards: int) -> int:
     """Features alive for one token in the layer that has most: the stream twice, and the widest part."""
     widest = 0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from app.memory.architecture import Architecture
@@ -53,6 +54,7 @@ class WeightBytes:
         return self.packed_bytes + self.scale_bytes + self.zero_bytes + self.index_bytes
 
 
+@lru_cache(maxsize=4096)
 def weight_bytes(
     architecture: Architecture, format_: WeightFormat, *, cards: int = 1, group_size: int | None = GROUP_SIZE
 ) -> WeightBytes:
@@ -97,6 +99,7 @@ def _quantises(matrix: Matrix, format_: WeightFormat, group_size: int | None) ->
     return matrix.in_features % (group_size or 1) == 0 and matrix.out_features % PACKED == 0
 
 
+@lru_cache(maxsize=4096)
 def group_divides(architecture: Architecture, format_: WeightFormat, cards: int, group_size: int = GROUP_SIZE) -> bool:
     """Whether no group of weights lies on two cards, which vLLM refuses (``layers/quantization/awq.py``)."""
     return cards == 1 or all(

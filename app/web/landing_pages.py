@@ -189,6 +189,7 @@ FIXED_PAGES = (
     "/gpus",
     "/best-gpu",
     "/speed",
+    "/serve",
     "/glossary",
     "/embed",
     "/docs",

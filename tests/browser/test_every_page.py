@@ -21,6 +21,7 @@ PAGES = (
     "/best-gpu",
     "/gpus",
     "/speed",
+    "/serve",
     "/glossary",
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -19,6 +19,7 @@ PAGES = (
     "/gpus/rtx-3090",
     "/best-gpu",
     "/speed",
+    "/serve",
     "/glossary",
 )
 
