@@ -113,7 +113,8 @@ class _Table:
         if fewest is None:
             return
         quotes = self._market.quotes_for(gpu.slug, fewest.cards)
-        priced = [(monthly_amount(quote), quote) for quote in quotes]
+        # Tensor parallelism stays within a server.
+        priced = [(monthly_amount(quote), quote) for quote in quotes if quote.servers == 1]
         if priced:
             amount, quote = min(priced, key=lambda pair: pair[0])
             yield ServeOption(
