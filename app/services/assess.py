@@ -1,6 +1,6 @@
 """The run of a request against cards: the pieces that estimate, compare and recommend share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
@@ -11,10 +11,10 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, largest_micro_batch, required_bytes
+from app.memory.estimate import estimate_memory, largest_micro_batch, required_bytes, required_range
 from app.memory.inputs import Strategy
 from app.memory.overheads import workspace_bytes
-from app.memory.result import MemoryEstimate
+from app.memory.result import Interval, MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
@@ -24,7 +24,7 @@ from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_repo
 from app.services.policy import Policy
 from app.services.results import CardFit, FieldValue
 from app.services.strategy import settle_strategy
-from app.services.switches import Evaluated, Switch, evaluate
+from app.services.switches import Evaluated, Switch, evaluate, switches
 
 Modelled = TypeVar("Modelled")
 
@@ -153,11 +153,23 @@ class Assessment:
         def model(run: Run, groups: Groups) -> MemoryEstimate:
             return self._modelled(estimate_memory, run, groups, device)
 
-        return evaluate(self.memory(device).required_bytes, self.run, self.with_switch, needs, model)
+        return evaluate(self.memory(device).required_bytes, self.switches(), self.with_switch, needs, model)
+
+    def switches(self) -> Iterator[Switch]:
+        """The single changes that could save memory."""
+        return switches(self.run, self.model.summary.model_type)
 
     def with_switch(self, switch: Switch) -> Run | None:
         """The run with a switch turned, or None where that contradicts the request or leaves a field's bounds."""
-        return self.with_changes(switch.changes)
+        if self.run.num_gpus > 1 or "method" in switch.changes:
+            # What was filled in depends on these: a stack's values on the method, the strategy on what it is to hold.
+            return self.with_changes(switch.changes)
+        return self.run.model_copy(update=switch.changes)
+
+    def required(self, run: Run, groups: Groups, device: Device) -> Interval:
+        """What a card must have for another run of the same model."""
+        self.evaluations += 1
+        return self._modelled(required_range, run, groups, device)
 
     def with_changes(self, changes: Mapping[str, FieldValue]) -> Run | None:
         """The run with fields changed and everything not given filled in anew."""

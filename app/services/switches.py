@@ -1,13 +1,15 @@
 """Single changes to a run that may save memory, each evaluated by the memory model itself."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from typing import Final
 
-from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind
+from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind, PrecisionPolicy
 from app.memory.result import MemoryEstimate
 from app.messages import Message, Value, message
-from app.request import Groups, QuantizationChoice, Run, to_groups
+from app.planning.space import LIGER_MODEL_TYPES
+from app.request import FIELDS, Groups, QuantizationChoice, Run, to_groups
 from app.services.report import gib
 from app.services.results import FieldValue, Suggestion
 
@@ -17,16 +19,46 @@ _WORTH_SAYING = 0.01
 _SMALL_RANK = 8
 _NOTICEABLE_PERCENT = 3
 """Smaller differences in speed are within what a speed estimate can tell."""
+_SHORTEST_SEQUENCE = 128
+_MOST_ACCUMULATION: Final = int(FIELDS["gradient_accumulation_steps"].maximum or 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switch:
-    """A change and the words for it; ``changes_job`` where the trained result is another one."""
+    """A change and the words for it; ``changes_job`` where the trained result is another one.
+
+    Values have the types of the filled run's fields, so that they can be put into it as they are.
+    """
 
     code: str
     words: str
     changes: Mapping[str, FieldValue]
     changes_job: bool = False
+
+    @property
+    def slot(self) -> str:
+        """What it sets: two switches of one slot exclude each other."""
+        return next(iter(self.changes))
+
+    @property
+    def said(self) -> Message:
+        """The words, to be said in the reader's language."""
+        return self.words if isinstance(self.words, Message) else message(self.words)
+
+
+def together(switches_: Sequence[Switch]) -> Switch:
+    """Several switches as one."""
+    if len(switches_) == 1:
+        return switches_[0]
+    return Switch(
+        code="+".join(switch.code for switch in switches_),
+        words=reduce(
+            lambda words, more: message("{change} + {other}", change=words, other=more),
+            [switch.said for switch in switches_],
+        ),
+        changes={name: value for switch in switches_ for name, value in switch.changes.items()},
+        changes_job=any(switch.changes_job for switch in switches_),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +78,19 @@ class Evaluated:
         return self.model(self.run, self.groups)
 
 
-def switches(run: Run) -> Iterator[Switch]:
+def switches(run: Run, model_type: str) -> Iterator[Switch]:
     """Every single change that could save memory on this run, those that leave the result alone first."""
-    yield from _kernels(run)
+    yield from _kernels(run, model_type)
     yield from _batch(run)
     if run.method is MethodKind.FULL and "8bit" not in run.optimizer and run.optimizer.startswith("adam"):
         yield Switch(code="optimizer", words="Use 8-bit AdamW", changes={"optimizer": _EIGHT_BIT_OPTIMIZER})
-    if run.method is MethodKind.FULL and run.precision == "bf16-mixed":
-        yield Switch(code="precision", words="Train in pure bfloat16", changes={"precision": "bf16"}, changes_job=True)
+    if run.method is MethodKind.FULL and run.precision is PrecisionPolicy.BF16_MIXED:
+        yield Switch(
+            code="precision",
+            words="Train in pure bfloat16",
+            changes={"precision": PrecisionPolicy.BF16},
+            changes_job=True,
+        )
     if run.quantization in {QuantizationChoice.NF4, QuantizationChoice.FP4} and not run.double_quantization:
         yield Switch(code="double_quantization", words="Quantise the scales too", changes={"double_quantization": True})
     if run.method is MethodKind.QLORA and run.upcast_non_quantized:
@@ -70,7 +107,7 @@ def switches(run: Run) -> Iterator[Switch]:
             changes_job=True,
         )
     yield from _methods(run)
-    if run.sequence_length >= 2 * 128:
+    if run.sequence_length >= 2 * _SHORTEST_SEQUENCE:
         half = run.sequence_length // 2
         yield Switch(
             code="sequence_length",
@@ -80,31 +117,33 @@ def switches(run: Run) -> Iterator[Switch]:
         )
 
 
-def _kernels(run: Run) -> Iterator[Switch]:
-    if run.gradient_checkpointing is not Checkpointing.FULL:
+def _kernels(run: Run, model_type: str) -> Iterator[Switch]:
+    if not run.gradient_checkpointing.repeats_every_layer:
         yield Switch(
-            code="checkpointing", words="Turn on gradient checkpointing", changes={"gradient_checkpointing": "full"}
+            code="checkpointing",
+            words="Turn on gradient checkpointing",
+            changes={"gradient_checkpointing": Checkpointing.FULL},
         )
-    if run.loss_kernel is LossKernel.STANDARD:
-        yield Switch(code="loss_kernel", words="Use a fused loss kernel", changes={"loss_kernel": "liger"})
+    if run.loss_kernel is LossKernel.STANDARD and model_type in LIGER_MODEL_TYPES:
+        yield Switch(code="loss_kernel", words="Use a fused loss kernel", changes={"loss_kernel": LossKernel.LIGER})
     if run.keep_logits:
         yield Switch(code="keep_logits", words="Do not keep the logits", changes={"keep_logits": False})
     if run.attention is AttentionImplementation.EAGER:
-        yield Switch(code="attention", words="Use SDPA attention", changes={"attention": "sdpa"})
+        yield Switch(code="attention", words="Use SDPA attention", changes={"attention": AttentionImplementation.SDPA})
     if not run.packing:
         yield Switch(code="packing", words="Pack examples instead of padding them", changes={"packing": True})
 
 
 def _batch(run: Run) -> Iterator[Switch]:
-    if run.micro_batch_size % 2 == 0:
-        smaller, steps = run.micro_batch_size // 2, run.gradient_accumulation_steps * 2
+    smaller, steps = run.micro_batch_size // 2, run.gradient_accumulation_steps * 2
+    if run.micro_batch_size % 2 == 0 and steps <= _MOST_ACCUMULATION:
         yield Switch(
             code="micro_batch",
             words=message("Micro-batch {size}, accumulate {steps}", size=smaller, steps=steps),
             changes={"micro_batch_size": smaller, "gradient_accumulation_steps": steps},
         )
-    if run.micro_batch_size > 2:
-        steps = run.gradient_accumulation_steps * run.micro_batch_size
+    steps = run.gradient_accumulation_steps * run.micro_batch_size
+    if run.micro_batch_size > 2 and steps <= _MOST_ACCUMULATION:
         yield Switch(
             code="micro_batch_1",
             words=message("Micro-batch 1, accumulate {steps}", steps=steps),
@@ -114,14 +153,18 @@ def _batch(run: Run) -> Iterator[Switch]:
 
 def _methods(run: Run) -> Iterator[Switch]:
     if run.method is MethodKind.FULL:
-        yield Switch(code="lora", words="Train LoRA adapters instead", changes={"method": "lora"}, changes_job=True)
+        yield Switch(
+            code="lora", words="Train LoRA adapters instead", changes={"method": MethodKind.LORA}, changes_job=True
+        )
     if run.method is not MethodKind.QLORA:
-        yield Switch(code="qlora", words="Train QLoRA adapters instead", changes={"method": "qlora"}, changes_job=True)
+        yield Switch(
+            code="qlora", words="Train QLoRA adapters instead", changes={"method": MethodKind.QLORA}, changes_job=True
+        )
 
 
 def evaluate(
     required_bytes: int,
-    run: Run,
+    switches_: Iterable[Switch],
     rerun: Callable[[Switch], Run | None],
     needs: Callable[[Run, Groups], int],
     model: Callable[[Run, Groups], MemoryEstimate],
@@ -132,7 +175,7 @@ def evaluate(
     ``needs`` tells its required bytes, and ``model`` all of its memory.
     """
     found = []
-    for switch in switches(run):
+    for switch in switches_:
         changed = rerun(switch)
         if changed is None:
             continue
@@ -160,7 +203,7 @@ def suggestion(current: MemoryEstimate, item: Evaluated, time_ratio: float | Non
 
 def _sentence(required_bytes: int, item: Evaluated, time_ratio: float | None) -> str:
     values: dict[str, Value] = {
-        "change": message(item.switch.words) if not isinstance(item.switch.words, Message) else item.switch.words,
+        "change": item.switch.said,
         "before": gib(required_bytes),
         "after": gib(item.required_bytes),
     }
