@@ -71,17 +71,18 @@ def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
     """What the job costs with one quote, in the market's currency."""
     seconds = JobSeconds(expected=job.total_seconds, low=job.total_seconds_low, high=job.total_seconds_high)
     cost = run_cost(seconds, quote.offer, cluster.num_gpus, quote.conversion)
+    tariff = cost.tariff
     return CostReport(
         amount=cost.amount,
         amount_low=cost.amount_low,
         amount_high=cost.amount_high,
-        currency=cost.currency,
+        currency=tariff.currency,
         offer=quote.report,
-        servers=cost.servers,
+        servers=tariff.servers,
         periods=cost.periods,
-        period_amount=cost.period_amount,
+        period_amount=tariff.period_amount,
         runs_in_periods=cost.runs_in_periods,
-        notes=(*cost.notes, network_note(cluster)) if cost.servers > 1 else cost.notes,
+        notes=(*tariff.notes, network_note(cluster)) if tariff.servers > 1 else tariff.notes,
     )
 
 

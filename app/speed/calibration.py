@@ -25,9 +25,9 @@ class Level(StrEnum):
     EVERYTHING = "everything"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Efficiency:
-    """The achieved fraction of the roofline of a class of cards."""
+    """The achieved fraction of the roofline of a class of cards; one object a class, so compared by identity."""
 
     fraction: float
     log_deviation: float

@@ -31,11 +31,15 @@ class Exchange:
     gradient_bytes: float
 
 
-@lru_cache
 def resolved(cluster: Cluster, method: Method) -> Cluster:
-    """A cluster whose strategy is not ``auto``."""
-    if cluster.strategy is not Strategy.AUTO:
+    """A cluster whose strategy is not ``auto``, unless it is of one GPU, where that means ``single``."""
+    if cluster.strategy is not Strategy.AUTO or cluster.num_gpus == 1:
         return cluster
+    return _resolved(cluster, method)
+
+
+@lru_cache
+def _resolved(cluster: Cluster, method: Method) -> Cluster:
     return replace(cluster, strategy=default_strategy(cluster, method))
 
 

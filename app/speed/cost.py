@@ -53,24 +53,16 @@ class CurrencyRates(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What is paid for a job, set-up fee included; the interval is the job's time's."""
+    """What is paid for a job, set-up fee included, in the tariff's currency; the interval is the job's time's."""
 
     amount: Decimal
     amount_low: Decimal
     amount_high: Decimal
-    currency: str
-    servers: int
-    period: str
-    """``hour`` or ``month``."""
     periods: Decimal
-    """Periods paid for on each server."""
-    period_amount: Decimal
-    """One period of all the servers, in ``currency``."""
+    """Hours or months paid for on each server."""
     runs_in_periods: int
     """How many such jobs the paid time holds, at least 1."""
-    setup_amount: Decimal
-    """The set-up fee in ``amount``."""
-    notes: tuple[str, ...]
+    tariff: "Tariff"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,62 +117,96 @@ def servers_needed(num_gpus: int, gpus_per_server: int) -> int:
     return -(-num_gpus // gpus_per_server)
 
 
-def run_cost(seconds: JobSeconds, price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Cost:
-    """The cost of a job on as many servers as ``num_gpus`` cards need.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tariff:
+    """A price for all the servers of a run: what any time on them costs, in ``currency``."""
+
+    currency: str
+    servers: int
+    period: str
+    """``hour`` or ``month``."""
+    period_seconds: int
+    period_amount: Decimal
+    """One hour or month of all the servers."""
+    setup_amount: Decimal
+    """Their set-up fee."""
+    exact_period_amount: Decimal
+    exact_setup_amount: Decimal
+    minimum_seconds: int
+    coin: Decimal
+    """The currency's smallest."""
+    notes: tuple[str, ...]
+
+    def paid_seconds(self, job_seconds: float) -> int:
+        """Seconds to pay on each server: started ones by the hour, whole months by the month, the minimum term at
+        least."""
+        seconds = max(ceil(job_seconds), self.minimum_seconds)
+        if self.period == "month":
+            return max(1, -(-seconds // self.period_seconds)) * self.period_seconds
+        return seconds
+
+    def paid(self, job_seconds: float) -> Decimal:
+        """What a job of so many seconds costs."""
+        # Multiplied first: the division of a time by an hour need not end, and half a coin would be lost.
+        exact = self.exact_period_amount * self.paid_seconds(job_seconds) / self.period_seconds
+        return (exact + self.exact_setup_amount).quantize(self.coin, ROUND_HALF_UP)
+
+    def cost(self, seconds: JobSeconds) -> Cost:
+        """The cost of a job with all that is said about it."""
+        paid_seconds = self.paid_seconds(seconds.expected)
+        return Cost(
+            amount=self.paid(seconds.expected),
+            amount_low=self.paid(seconds.low),
+            amount_high=self.paid(seconds.high),
+            periods=Decimal(paid_seconds) / self.period_seconds,
+            runs_in_periods=max(1, paid_seconds // max(1, ceil(seconds.expected))),
+            tariff=self,
+        )
+
+
+def tariff_of(price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Tariff:
+    """A price for as many servers as ``num_gpus`` cards need.
 
     In the price's own currency unless a conversion is given. Tax is neither added nor taken off.
     """
     servers = servers_needed(num_gpus, price.gpus_per_server)
     converted = conversion or Conversion(currency=price.currency)
-    target, factor = converted.currency, converted.factor
-    periods = _periods(seconds.expected, price)
-    setup = (price.setup_fee or Decimal(0)) * servers * factor
-    paid_seconds = periods * _period_seconds(price)
-    return Cost(
-        amount=_paid(seconds.expected, price, servers, factor, target),
-        amount_low=_paid(seconds.low, price, servers, factor, target),
-        amount_high=_paid(seconds.high, price, servers, factor, target),
-        currency=target,
+    coin = smallest_coin(converted.currency)
+    period_amount = price.amount * servers * converted.factor
+    setup_amount = (price.setup_fee or Decimal(0)) * servers * converted.factor
+    return Tariff(
+        currency=converted.currency,
         servers=servers,
         period=str(price.period),
-        periods=periods,
-        period_amount=to_minor_unit(price.amount * servers * factor, target),
-        runs_in_periods=max(1, int(paid_seconds // max(1, ceil(seconds.expected)))),
-        setup_amount=to_minor_unit(setup, target),
+        period_seconds=SECONDS_PER_HOUR * (HOURS_PER_MONTH if price.period == "month" else 1),
+        period_amount=period_amount.quantize(coin, ROUND_HALF_UP),
+        setup_amount=setup_amount.quantize(coin, ROUND_HALF_UP),
+        exact_period_amount=period_amount,
+        exact_setup_amount=setup_amount,
+        minimum_seconds=price.minimum_hours * SECONDS_PER_HOUR if price.minimum_term else 0,
+        coin=coin,
         notes=(*converted.notes, *_price_notes(price, servers, num_gpus)),
     )
 
 
+def run_cost(seconds: JobSeconds, price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Cost:
+    """The cost of one job at a price; see :func:`tariff_of`."""
+    return tariff_of(price, num_gpus, conversion).cost(seconds)
+
+
 def paid_amount(job_seconds: float, price: ServerPrice, num_gpus: int, conversion: Conversion | None = None) -> Decimal:
-    """The ``amount`` of :func:`run_cost` alone: to find the cheapest of several."""
-    converted = conversion or Conversion(currency=price.currency)
-    servers = servers_needed(num_gpus, price.gpus_per_server)
-    return _paid(job_seconds, price, servers, converted.factor, converted.currency)
+    """The ``amount`` of :func:`run_cost` alone."""
+    return tariff_of(price, num_gpus, conversion).paid(job_seconds)
 
 
-def _paid(job_seconds: float, price: ServerPrice, servers: int, factor: Decimal, currency: str) -> Decimal:
-    setup = price.setup_fee or Decimal(0)
-    return to_minor_unit((price.amount * _periods(job_seconds, price) + setup) * servers * factor, currency)
+def smallest_coin(currency: str) -> Decimal:
+    """One minor unit of a currency."""
+    return Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
 
 
 def to_minor_unit(amount: Decimal, currency: str) -> Decimal:
     """``amount`` rounded half up to the currency's smallest coin."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
-
-
-def _period_seconds(price: ServerPrice) -> int:
-    return SECONDS_PER_HOUR * (HOURS_PER_MONTH if price.period == "month" else 1)
-
-
-def _periods(job_seconds: float, price: ServerPrice) -> Decimal:
-    """Periods to pay on one server: started seconds by the hour, started months by the month, the minimum term at
-    least."""
-    period = Decimal(_period_seconds(price))
-    exact = Decimal(ceil(job_seconds)) / period
-    minimum = Decimal(price.minimum_hours * SECONDS_PER_HOUR) / period if price.minimum_term else Decimal(0)
-    if price.period == "month":
-        return Decimal(max(1, ceil(exact), ceil(minimum)))
-    return max(exact, minimum)
+    return amount.quantize(smallest_coin(currency), ROUND_HALF_UP)
 
 
 def _price_notes(price: ServerPrice, servers: int, num_gpus: int) -> tuple[str, ...]:

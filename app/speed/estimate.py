@@ -17,16 +17,11 @@ from app.memory.inputs import (
     PrecisionPolicy,
     Strategy,
 )
-from app.messages import counted, mark, message
-from app.speed.calibration import COVERAGE, Calibration, Efficiency, Level
-from app.speed.communication import (
-    DEFAULT_NETWORK_GBIT_PER_SECOND,
-    data_parallel_degree,
-    exchange_seconds,
-    exposed_seconds,
-    resolved,
-)
-from app.speed.step import Part, PartName, StepWork, step_work
+from app.messages import mark, message
+from app.speed.calibration import COVERAGE, Calibration
+from app.speed.communication import data_parallel_degree, exchange_seconds, exposed_seconds, resolved
+from app.speed.notes import CalibrationNote, calibration_note, cluster_assumptions, run_assumptions
+from app.speed.step import PartName, StepWork, step_work
 from app.speed.work import KernelStack
 
 
@@ -37,18 +32,6 @@ class Bound(StrEnum):
     MEMORY_BANDWIDTH = "memory_bandwidth"
     KERNEL_LAUNCHES = "kernel_launches"
     COMMUNICATION = "communication"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CalibrationNote:
-    """What stands behind the achieved share of the roofline."""
-
-    gpu_class: str
-    fraction: float
-    runs: int
-    sources: tuple[str, ...]
-    measured: bool
-    """False where nobody's runs on this class are known and the value is its segment's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,7 +183,9 @@ def _speed(
     calibration: Calibration,
 ) -> SpeedEstimate:
     efficiency = calibration.efficiency_of(device)
-    arithmetic = work.roofline_seconds / efficiency.fraction
+    note = calibration_note(device.architecture, device.segment, efficiency)
+    fraction, spread = efficiency.fraction, efficiency.spread
+    arithmetic = work.roofline_seconds / fraction
     waiting = max(0.0, work.launches * calibration.seconds_per_launch - arithmetic)
     computing = arithmetic + waiting
     exchange = exchange_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
@@ -208,15 +193,20 @@ def _speed(
     seconds = computing + exposed
     tokens = batch.micro_batch_size * batch.sequence_length * batch.gradient_accumulation_steps
     tokens_per_second = tokens * data_parallel_degree(cluster) / seconds
-    spread = efficiency.spread
-    breakdown = [(part.name.value, part.seconds / efficiency.fraction) for part in work.parts]
+    breakdown: list[tuple[str, float]] = [(name, part / fraction) for name, part in work.parts]
     if waiting:
-        breakdown.append((PartName.KERNEL_LAUNCHES.value, waiting))
+        breakdown.append((PartName.KERNEL_LAUNCHES, waiting))
     if exposed:
-        breakdown.append((PartName.COMMUNICATION.value, exposed))
+        breakdown.append((PartName.COMMUNICATION, exposed))
     share = 1 / (work.rate * seconds)
     if cluster.strategy is Strategy.DEVICE_MAP:
         share /= cluster.num_gpus
+    assumptions = run_assumptions(
+        note.sentence,
+        waits_for_host=waiting > 0,
+        in_float32=precision.policy is PrecisionPolicy.FP32,
+        skips_masked=work.skips_masked,
+    )
     return SpeedEstimate(
         tokens_per_second=tokens_per_second,
         tokens_per_second_low=tokens_per_second / spread,
@@ -225,83 +215,17 @@ def _speed(
         step_seconds=seconds,
         mfu=work.model_flops * share,
         hfu=work.hardware_flops * share,
-        bound_by=_bound(work.parts, launches=waiting > 0, communication=exchange > computing),
+        bound_by=_bound(work, launches=waiting > 0, communication=exchange > computing),
         breakdown=tuple(breakdown),
-        assumptions=_assumptions(work, precision, cluster, device, efficiency, launches=waiting > 0),
-        calibration=CalibrationNote(
-            gpu_class=f"{device.architecture}, {device.segment}",
-            fraction=efficiency.fraction,
-            runs=efficiency.runs,
-            sources=efficiency.sources,
-            measured=efficiency.measured,
-        ),
+        assumptions=assumptions if cluster.num_gpus == 1 else assumptions + cluster_assumptions(cluster),
+        calibration=note,
     )
 
 
-def _bound(parts: tuple[Part, ...], *, launches: bool, communication: bool) -> Bound:
+def _bound(work: StepWork, *, launches: bool, communication: bool) -> Bound:
     if communication:
         return Bound.COMMUNICATION
     if launches:
         return Bound.KERNEL_LAUNCHES
-    computing = sum(part.seconds for part in parts if part.arithmetic)
-    moving = sum(part.seconds for part in parts if not part.arithmetic)
-    return Bound.ARITHMETIC if computing >= moving else Bound.MEMORY_BANDWIDTH
-
-
-def _assumptions(
-    work: StepWork,
-    precision: Precision,
-    cluster: Cluster,
-    device: Device,
-    efficiency: Efficiency,
-    *,
-    launches: bool,
-) -> tuple[str, ...]:
-    lines = [_basis(device, efficiency)]
-    if launches:
-        lines.append(
-            mark(
-                "The host launches kernels more slowly than the card runs them, at the pace of the one host that was "
-                "measured: a faster one, or a larger micro-batch, gives more."
-            )
-        )
-    if precision.policy is PrecisionPolicy.FP32:
-        lines.append(
-            mark("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
-        )
-    if not work.skips_masked:
-        lines.append(
-            mark(
-                "No flash attention: padded batches, float32 attention or an older card, so masked scores are "
-                "computed too."
-            )
-        )
-    if data_parallel_degree(cluster) > 1:
-        lines.append(mark("The exchange between GPUs hides behind up to 90 % of the arithmetic."))
-        if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:
-            lines.append(
-                message(
-                    "The network between servers is taken for {rate} Gbit/s.",
-                    rate=round(DEFAULT_NETWORK_GBIT_PER_SECOND),
-                )
-            )
-    if cluster.strategy is Strategy.DEVICE_MAP and cluster.num_gpus > 1:
-        lines.append(mark("device_map runs one GPU after another: more cards add memory, not speed."))
-    return tuple(lines)
-
-
-def _basis(device: Device, efficiency: Efficiency) -> str:
-    gpu_class = message("{architecture} {segment} cards", architecture=device.architecture, segment=device.segment)
-    if not efficiency.measured and efficiency.level is Level.CLASS:
-        return message(
-            "The only published runs on {cards} are from a source that is slow on every card; what it loses there is "
-            "taken off, and the interval is wider.",
-            cards=gpu_class,
-        )
-    if not efficiency.measured:
-        return message(
-            "Nobody's runs on {cards} are known: the value is other cards', with a wider interval.", cards=gpu_class
-        )
-    sources = counted("one source", "{count} sources", len(efficiency.sources))
-    runs = counted("{count} published run", "{count} published runs", efficiency.runs)
-    return message("Calibrated on {runs} from {sources} on {cards}.", runs=runs, sources=sources, cards=gpu_class)
+    moving = work.roofline_seconds - work.arithmetic_seconds
+    return Bound.ARITHMETIC if work.arithmetic_seconds >= moving else Bound.MEMORY_BANDWIDTH

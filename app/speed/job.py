@@ -1,6 +1,7 @@
 """How long a whole job takes: real tokens, what padding or packing makes of them, evaluation and checkpoints."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Final, Protocol
 
@@ -69,11 +70,12 @@ def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> 
         total_seconds_low=seconds * speed.tokens_per_second / speed.tokens_per_second_high,
         total_seconds_high=seconds * speed.tokens_per_second / speed.tokens_per_second_low,
         fill=fill,
-        assumptions=_assumptions(job, batch, fill),
+        assumptions=_assumptions(job.tokens_per_example, length, fill, packing=batch.packing),
     )
 
 
-def _assumptions(job: Job, batch: Batch, fill: float) -> tuple[str, ...]:
+@lru_cache
+def _assumptions(tokens_per_example: int, length: int, fill: float, *, packing: bool) -> tuple[str, ...]:
     lines: list[str] = [
         message(
             "{evaluation} % more time for evaluation and {checkpoints} % for saving checkpoints and starting; "
@@ -82,16 +84,16 @@ def _assumptions(job: Job, batch: Batch, fill: float) -> tuple[str, ...]:
             checkpoints=round(100 * CHECKPOINT_SHARE),
         )
     ]
-    if job.tokens_per_example > batch.sequence_length:
-        lines.append(message("Examples are cut to {tokens} tokens.", tokens=batch.sequence_length))
-    if batch.packing and job.tokens_per_example < batch.sequence_length:
+    if tokens_per_example > length:
+        lines.append(message("Examples are cut to {tokens} tokens.", tokens=length))
+    if packing and tokens_per_example < length:
         lines.append(mark("Packed sequences are taken as full."))
     elif fill < 1.0:
         lines.append(
             message(
                 "Every example is padded to {tokens} tokens, so {percent} % of the work is padding; packing would save "
                 "it.",
-                tokens=batch.sequence_length,
+                tokens=length,
                 percent=round(100 * (1 - fill)),
             )
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.memory.architecture import Architecture
 from app.memory.inputs import (
@@ -19,7 +19,15 @@ from app.memory.policy import AttentionPath, Policy, make_policy
 from app.memory.states import States, model_states
 from app.speed.communication import SHARDED_OPTIMIZER, Exchange
 from app.speed.optimizer_traffic import optimizer_bytes
-from app.speed.work import AdapterWork, ArchitectureWork, KernelStack, adapter_work, architecture_work
+from app.speed.work import (
+    AdapterWork,
+    ArchitectureWork,
+    AttentionWork,
+    KernelStack,
+    adapter_work,
+    architecture_work,
+    kept_share,
+)
 
 RECOMPUTED_SHARE: Final[Mapping[Checkpointing, float]] = {
     Checkpointing.NONE: 0.0,
@@ -67,30 +75,44 @@ QUANTISED_KERNELS: Final = 3
 """Scale lookup, offset, dequantisation (bitsandbytes functional.py, dequantize_4bit with double quantisation)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttentionShape:
+class AttentionShape(NamedTuple):
     """Attention's products in one micro-step, forward, repeated forward and backward."""
 
     flops: float
     whole_flops: float
     """Where no kernel skips what the causal mask hides."""
+    model_flops: float
+    """What the method needs: forward and backward of scores that no mask hides."""
     score_bytes: float
     """Of scores that are stored, or of the mask that is read."""
     whole_score_bytes: float
     in_float32: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunShape:
-    """A micro-step's FLOPs and bytes, and the optimizer step's bytes, on one GPU."""
+class AttentionTerms(NamedTuple):
+    """The attention of alike layers in one micro-step, for each score: each pair of a token and one of its sequence."""
 
-    tokens: int
+    window: int | None
+    skips_masked: bool
+    """The kernel does not compute what the causal mask or the window hides."""
+    flops: float
+    model_flops: float
+    """As in :class:`AttentionShape`, of a score that is not hidden."""
+    score_bytes: float
+    whole_score_bytes: float
+
+
+class RunShape(NamedTuple):
+    """A micro-step's FLOPs and bytes, and the optimizer step's bytes, on one GPU.
+
+    A named tuple, as is what follows from it on each card: those are made by the hundred for a list of cards.
+    """
+
     matmul_flops: float
     model_matmul_flops: float
     """Without the repeated forward."""
     matmul_bytes: float
     attention: AttentionShape
-    model_attention_flops: float
     elementwise_bytes: float
     head_flops: float
     model_head_flops: float
@@ -102,6 +124,49 @@ class RunShape:
     exchange: Exchange
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShapeTerms:
+    """A run's shape before its batch is put in: amounts of one token, and amounts that a micro-step has anyway."""
+
+    matmul_flops: float
+    matmul_fixed_flops: float
+    model_matmul_flops: float
+    elementwise_bytes: float
+    elementwise_fixed_bytes: float
+    head_flops: float
+    model_head_flops: float
+    head_bytes: float
+
+    matmul_bytes: float
+    dequantised_bytes: float
+    cast_bytes: float
+    optimizer_bytes: float
+    launches: int
+    exchange: Exchange
+
+    attention: tuple[tuple[AttentionTerms, AttentionTerms], ...]
+    """Of each kind of layers, for sequences shorter than its window and for others."""
+    attention_in_float32: bool
+
+    def at(self, tokens: int, sequence_length: int) -> RunShape:
+        """The shape of a micro-step over so many tokens."""
+        return RunShape(
+            self.matmul_flops * tokens + self.matmul_fixed_flops,
+            self.model_matmul_flops * tokens,
+            self.matmul_bytes,
+            _attention(self, tokens, sequence_length),
+            self.elementwise_bytes * tokens + self.elementwise_fixed_bytes,
+            self.head_flops * tokens,
+            self.model_head_flops * tokens,
+            self.head_bytes * tokens,
+            self.dequantised_bytes,
+            self.cast_bytes,
+            self.optimizer_bytes,
+            self.launches,
+            self.exchange,
+        )
+
+
 @lru_cache(maxsize=8192)
 def run_shape(
     architecture: Architecture,
@@ -111,36 +176,44 @@ def run_shape(
     stack: KernelStack,
     strategy: Strategy = Strategy.SINGLE,
 ) -> RunShape:
-    """The shape of a run's step; see :class:`RunShape`. ``strategy`` decides where trained weights are cast, and is not
-    ``auto``."""
+    """The shape of a run's step; see :class:`RunShape`. ``strategy`` decides where trained weights are cast."""
     policy = make_policy(method, precision, batch)
+    terms = shape_terms(architecture, method, policy, batch.gradient_checkpointing, batch.loss_kernel, stack, strategy)
+    return terms.at(batch.micro_batch_size * batch.sequence_length, batch.sequence_length)
+
+
+@lru_cache(maxsize=4096)
+def shape_terms(
+    architecture: Architecture,
+    method: Method,
+    policy: Policy,
+    checkpointing: Checkpointing,
+    loss_kernel: LossKernel,
+    stack: KernelStack,
+    strategy: Strategy,
+) -> ShapeTerms:
+    """What is the same for all batches of a run; see :class:`ShapeTerms`."""
     work = architecture_work(architecture, stack)
     states = model_states(architecture, method, policy)
     adapters = adapter_work(architecture, policy, method.adapter.rank, stack) if method.adapter else AdapterWork()
-    tokens = batch.micro_batch_size * batch.sequence_length
-    repeated = RECOMPUTED_SHARE[batch.gradient_checkpointing]
-    whole = 1 if policy.trains_base else 0
-    passes = 2 + whole
+    repeated = RECOMPUTED_SHARE[checkpointing]
+    passes = 3 if policy.trains_base else 2
     gradient_bytes = _gradient_bytes(states, policy)
-    weight_bytes = FLOAT32_BYTES if precision is PrecisionPolicy.FP32 else HALF_BYTES
+    weight_bytes = policy.autocast or policy.base_width
 
-    base = 2.0 * work.active_elements * tokens
-    added = 2.0 * adapters.elements * tokens
-    dora = 2.0 * adapters.dora_elements * adapters.rank * (1 + repeated)
-    head = 2.0 * work.head_elements * tokens
-    head_passes = 2 + (1 if states.trains_head or policy.trains_base else 0)
-    loss_repeat = 1 if batch.loss_kernel is LossKernel.CHUNKED else 0
-    return RunShape(
-        tokens=tokens,
-        matmul_flops=base * (passes + repeated) + added * (3 + repeated) + dora,
+    base, added, head = 2.0 * work.active_elements, 2.0 * adapters.elements, 2.0 * work.head_elements
+    head_passes = 3 if states.trains_head or policy.trains_base else 2
+    loss_repeat = 1 if loss_kernel is LossKernel.CHUNKED else 0
+    return ShapeTerms(
+        matmul_flops=base * (passes + repeated) + added * (3 + repeated),
+        matmul_fixed_flops=2.0 * adapters.dora_elements * adapters.rank * (1 + repeated),
         model_matmul_flops=base * passes + added * 3,
-        matmul_bytes=work.stored_elements * weight_bytes * (passes + repeated),
-        attention=_attention(work, policy, batch, repeated),
-        model_attention_flops=3.0 * sum(part.kept_flops(batch.sequence_length) for part in work.attention) * tokens,
-        elementwise_bytes=_elementwise_bytes(work, adapters, policy, tokens, repeated),
+        elementwise_bytes=_elementwise_bytes(work, adapters, policy, repeated),
+        elementwise_fixed_bytes=adapters.dora_bytes * (1 + repeated),
         head_flops=head * (head_passes + loss_repeat),
         model_head_flops=head * head_passes,
-        head_bytes=float(LOGIT_BYTES[batch.loss_kernel]) * work.vocab_size * tokens,
+        head_bytes=float(LOGIT_BYTES[loss_kernel] * work.vocab_size),
+        matmul_bytes=work.stored_elements * weight_bytes * (passes + repeated),
         dequantised_bytes=_dequantised_bytes(work, method) * (2 + repeated),
         cast_bytes=_cast_bytes(states, policy, strategy, repeated)
         + (ACCUMULATE_ACCESSES * gradient_bytes if policy.accumulating else 0),
@@ -156,46 +229,59 @@ def run_shape(
             ),
             gradient_bytes=float(gradient_bytes),
         ),
+        attention=tuple(_both_sides_of_the_window(part, policy, repeated) for part in work.attention),
+        attention_in_float32=policy.attention_width > HALF_BYTES,
     )
 
 
-def _attention(work: ArchitectureWork, policy: Policy, batch: Batch, repeated: float) -> AttentionShape:
-    length, tokens = batch.sequence_length, batch.micro_batch_size * batch.sequence_length
-    flops = whole_flops = score_bytes = whole_score_bytes = 0.0
-    width = policy.attention_width / HALF_BYTES
-    for part in work.attention:
-        path = policy.attention_path(part.attention, length)
-        stored = path in (AttentionPath.MATH, AttentionPath.EAGER)
-        passes = 1 + repeated + (STORED_BACKWARD_RATIO if stored else FLASH_BACKWARD_RATIO)
-        every = part.all_flops(length) * tokens * passes
-        scores = float(part.layers * part.attention.num_heads * length * tokens)
-        mask = scores * MASK_BYTES * (2 + repeated)
-        whole_flops += every
-        if path is AttentionPath.FLASH:
-            flops += part.kept_flops(length) * tokens * passes
-            whole_score_bytes += mask
-            continue
-        own = scores * STORED_SCORE_BYTES * width * (1 + repeated + STORED_SCORE_BACKWARD_RATIO) if stored else mask
-        flops += every
-        score_bytes += own
-        whole_score_bytes += own
-    return AttentionShape(
-        flops=flops,
-        whole_flops=whole_flops,
-        score_bytes=score_bytes,
-        whole_score_bytes=whole_score_bytes,
-        in_float32=policy.attention_width > HALF_BYTES,
+def _attention_terms(part: AttentionWork, policy: Policy, repeated: float, length: int) -> AttentionTerms:
+    path = policy.attention_path(part.attention, length)
+    flash, stored = path is AttentionPath.FLASH, path in (AttentionPath.MATH, AttentionPath.EAGER)
+    passes = 1 + repeated + (STORED_BACKWARD_RATIO if stored else FLASH_BACKWARD_RATIO)
+    heads = part.layers * part.attention.num_heads
+    moved = float(heads * MASK_BYTES * (2 + repeated))
+    if stored:
+        width = policy.attention_width / HALF_BYTES
+        moved = heads * STORED_SCORE_BYTES * width * (1 + repeated + STORED_SCORE_BACKWARD_RATIO)
+    return AttentionTerms(
+        window=part.attention.window,
+        skips_masked=flash,
+        flops=part.score_flops * passes,
+        model_flops=part.score_flops * 3,
+        score_bytes=0.0 if flash else moved,
+        whole_score_bytes=moved,
     )
 
 
-def _elementwise_bytes(
-    work: ArchitectureWork, adapters: AdapterWork, policy: Policy, tokens: int, repeated: float
-) -> float:
-    """Traffic of everything that is no product, and of what adapters add around theirs."""
+def _both_sides_of_the_window(
+    part: AttentionWork, policy: Policy, repeated: float
+) -> tuple[AttentionTerms, AttentionTerms]:
+    """The kernel depends on whether the sequence reaches the window, and on no other length."""
+    window = part.attention.window or 1
+    shorter, others = (_attention_terms(part, policy, repeated, length) for length in (window - 1, window))
+    return shorter, others
+
+
+def _attention(terms: ShapeTerms, tokens: int, length: int) -> AttentionShape:
+    scores = tokens * length
+    flops = whole_flops = model_flops = score_bytes = whole_score_bytes = 0.0
+    for shorter, others in terms.attention:
+        part = shorter if shorter.window and length < shorter.window else others
+        kept = kept_share(part.window, length)
+        flops += part.flops * scores * (kept if part.skips_masked else 1.0)
+        whole_flops += part.flops * scores
+        model_flops += part.model_flops * scores * kept
+        score_bytes += part.score_bytes * scores
+        whole_score_bytes += part.whole_score_bytes * scores
+    return AttentionShape(flops, whole_flops, model_flops, score_bytes, whole_score_bytes, terms.attention_in_float32)
+
+
+def _elementwise_bytes(work: ArchitectureWork, adapters: AdapterWork, policy: Policy, repeated: float) -> float:
+    """A token's traffic of everything that is no product, and of what adapters add around theirs."""
     stream = policy.stream_width / HALF_BYTES if policy.quantization or not policy.autocast else 1.0
     forward = work.forward_bytes * stream + adapters.forward_bytes
     backward = work.backward_bytes * stream + adapters.backward_bytes
-    return tokens * (forward * (1 + repeated) + backward) + adapters.dora_bytes * (1 + repeated)
+    return forward * (1 + repeated) + backward
 
 
 def _dequantised_bytes(work: ArchitectureWork, method: Method) -> float:

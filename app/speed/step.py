@@ -6,18 +6,18 @@ calibration's business (:mod:`app.speed.calibration`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.inputs import AttentionImplementation, Batch, Cluster, Method, PrecisionPolicy, Strategy
 from app.speed.communication import Exchange, optimizer_shards
-from app.speed.shape import RunShape, run_shape
+from app.speed.shape import AttentionShape, run_shape
 from app.speed.work import KernelStack
 
 TERA: Final = 1e12
+SDPA: Final = AttentionImplementation.SDPA
 ONE_GPU: Final = Cluster(strategy=Strategy.SINGLE)
 
 ATTENTION_RELATIVE_RATE: Final[Mapping[str, float]] = {
@@ -43,20 +43,13 @@ class PartName(StrEnum):
     COMMUNICATION = "communication"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Seconds of one part at the roofline, and whether arithmetic bounds it (else memory bandwidth does)."""
-
-    name: PartName
-    seconds: float
-    arithmetic: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepWork:
+class StepWork(NamedTuple):
     """One optimizer step on one GPU, with all its micro-steps."""
 
-    parts: tuple[Part, ...]
+    parts: list[tuple[PartName, float]]
+    """Seconds of each part at the roofline."""
+    arithmetic_seconds: float
+    """Of the parts that arithmetic bounds; memory bandwidth bounds the others."""
     roofline_seconds: float
     """Of all parts together, without kernel launches and communication."""
     launches: int
@@ -91,36 +84,38 @@ def step_work(
     shape = run_shape(architecture, method, precision, batch, stack, cluster.strategy)
     bandwidth = device.memory_bandwidth_bytes_per_second
     times = batch.gradient_accumulation_steps
-    flash = device.supports_flash_attention_2 or batch.attention is not AttentionImplementation.SDPA
-    attention_flops = shape.attention.flops if flash else shape.attention.whole_flops
-    matmul, weights = shape.matmul_flops / rate, shape.matmul_bytes / bandwidth
-    head, logits = shape.head_flops / rate, shape.head_bytes / bandwidth
+    attention, flash = shape.attention, device.supports_flash_attention_2 or batch.attention is not SDPA
+    attention_flops = attention.flops if flash else attention.whole_flops
+    matmul, weights = times * shape.matmul_flops / rate, times * shape.matmul_bytes / bandwidth
+    attending = times * _attention_seconds(attention, device, rate, flash=flash)
+    head, logits = times * shape.head_flops / rate, times * shape.head_bytes / bandwidth
     parts = [
-        Part(PartName.MATMUL, times * max(matmul, weights), matmul >= weights),
-        Part(PartName.ATTENTION, times * _attention_seconds(shape, device, rate, flash=flash), True),
-        Part(PartName.ELEMENTWISE, times * shape.elementwise_bytes / bandwidth, False),
-        Part(PartName.HEAD_AND_LOSS, times * (head + logits), head >= logits),
+        (PartName.MATMUL, max(matmul, weights)),
+        (PartName.ATTENTION, attending),
+        (PartName.ELEMENTWISE, times * shape.elementwise_bytes / bandwidth),
+        (PartName.HEAD_AND_LOSS, head + logits),
     ]
     if shape.dequantised_bytes:
         seconds = shape.dequantised_bytes / (bandwidth * dequantisation_bandwidth_fraction)
-        parts.append(Part(PartName.DEQUANTISATION, times * seconds, False))
+        parts.append((PartName.DEQUANTISATION, times * seconds))
     if shape.cast_bytes:
-        parts.append(Part(PartName.WEIGHT_CASTS, times * shape.cast_bytes / bandwidth, False))
-    parts.append(Part(PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth, False))
+        parts.append((PartName.WEIGHT_CASTS, times * shape.cast_bytes / bandwidth))
+    parts.append((PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth))
+    arithmetic = attending + (matmul if matmul >= weights else 0.0) + (head + logits if head >= logits else 0.0)
     return StepWork(
-        parts=tuple(parts),
-        roofline_seconds=sum(part.seconds for part in parts),
+        parts=parts,
+        arithmetic_seconds=arithmetic,
+        roofline_seconds=sum([seconds for _, seconds in parts]),
         launches=times * shape.launches,
-        model_flops=times * (shape.model_matmul_flops + shape.model_attention_flops + shape.model_head_flops),
+        model_flops=times * (shape.model_matmul_flops + attention.model_flops + shape.model_head_flops),
         hardware_flops=times * (shape.matmul_flops + attention_flops + shape.head_flops),
         rate=rate,
-        skips_masked=attention_flops < shape.attention.whole_flops,
+        skips_masked=attention_flops < attention.whole_flops,
         exchange=shape.exchange,
     )
 
 
-def _attention_seconds(shape: RunShape, device: Device, rate: float, *, flash: bool) -> float:
-    attention = shape.attention
+def _attention_seconds(attention: AttentionShape, device: Device, rate: float, *, flash: bool) -> float:
     if attention.in_float32 and device.rates.fp32 is not None:
         rate = device.rates.fp32 * TERA
     rate *= ATTENTION_RELATIVE_RATE.get(device.architecture, ATTENTION_RELATIVE_RATE["default"])
@@ -135,10 +130,11 @@ def dense_rate(device: Device, precision: PrecisionPolicy) -> float | None:
     float32 runs on the ordinary units: ``torch.backends.cuda.matmul.allow_tf32`` is off unless a script sets it.
     """
     rates = device.rates
-    tera = {
-        PrecisionPolicy.BF16: rates.bf16_fp32_accumulate,
-        PrecisionPolicy.BF16_MIXED: rates.bf16_fp32_accumulate,
-        PrecisionPolicy.FP16_MIXED: rates.fp16_fp32_accumulate,
-        PrecisionPolicy.FP32: rates.fp32,
-    }[precision]
+    match precision:
+        case PrecisionPolicy.BF16 | PrecisionPolicy.BF16_MIXED:
+            tera = rates.bf16_fp32_accumulate
+        case PrecisionPolicy.FP16_MIXED:
+            tera = rates.fp16_fp32_accumulate
+        case PrecisionPolicy.FP32:
+            tera = rates.fp32
     return None if tera is None else tera * TERA

@@ -119,14 +119,16 @@ class AttentionWork:
     attention: Attention
     layers: int
 
-    def all_flops(self, sequence_length: int) -> float:
-        """Forward FLOPs of one token, averaged, where every score is computed."""
-        return 4.0 * self.attention.query_width * sequence_length * self.layers
+    @property
+    def score_flops(self) -> float:
+        """Forward FLOPs of one score: its part of both products."""
+        return 4.0 * self.attention.query_width * self.layers
 
-    def kept_flops(self, sequence_length: int) -> float:
-        """The same where what the causal mask or a window hides is skipped."""
-        window = min(self.attention.window or sequence_length, sequence_length)
-        return self.all_flops(sequence_length) * (window - window * window / (2 * sequence_length)) / sequence_length
+
+def kept_share(window: int | None, sequence_length: int) -> float:
+    """Of a sequence's scores, those that neither the causal mask nor a window hides."""
+    seen = min(window or sequence_length, sequence_length)
+    return (seen - seen * seen / (2 * sequence_length)) / sequence_length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

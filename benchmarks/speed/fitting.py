@@ -17,7 +17,7 @@ from typing import Any, Final
 from app.memory.inputs import MethodKind
 from app.speed.calibration import COVERAGE, Calibration, calibration_from
 from app.speed.communication import HIDDEN_SHARE, exchange_seconds
-from app.speed.step import StepWork, step_work
+from app.speed.step import PartName, StepWork, step_work
 from app.speed.work import KernelStack
 from benchmarks.speed.mixed_model import (
     CLASS_DEVIATION,
@@ -114,7 +114,7 @@ def _dequantisation(runs: Sequence[MeasuredRun]) -> tuple[float, list[float]]:
             continue
         intercepts[source, model, stack][kind] = _intercept([(tokens, seconds) for tokens, seconds, _ in points])
         run = points[0][2]
-        whole = next((part.seconds for part in work_of(run, 1.0).parts if part.name == "dequantisation"), 0.0)
+        whole = dict(work_of(run, 1.0).parts).get(PartName.DEQUANTISATION, 0.0)
         if whole:
             bytes_of[source, model, stack] = whole
     fractions = [

@@ -1,4 +1,9 @@
-"""What speed, time and cost add to an estimate, in microseconds: one run on one card."""
+"""What speed, time and cost add to an estimate, in microseconds: one run on one card.
+
+Every run is new to both: it differs from those before in micro-batch and sequence length. What neither makes for each
+run is there for both: the architecture, what is derived from it and a method, and the price of a server as the market
+quotes it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from app.memory.estimate import estimate_memory
 from app.memory.inputs import Batch, Checkpointing, Cluster, MethodKind, Precision
 from app.memory.result import MemoryEstimate
 from app.services.calibration import bundled_calibration
-from app.speed.cost import JobSeconds, run_cost
+from app.speed.cost import JobSeconds, tariff_of
 from app.speed.estimate import SpeedEstimate, estimate_speed
 from app.speed.job import job_time
 from benchmarks.speed.models import architecture_of
@@ -33,15 +38,21 @@ class Examples:
     max_steps: int | None = None
 
 
-OFFER: Final = Offer(
-    id="1",
-    provider="P",
-    provider_slug="p",
-    gpu="rtx-3090",
-    gpus_per_server=1,
-    amount=Decimal("0.22"),
-    currency="USD",
-    period=Period.HOUR,
+PRECISION: Final = Precision()
+CLUSTER: Final = Cluster()
+JOB: Final = Examples()
+TARIFF: Final = tariff_of(
+    Offer(
+        id="1",
+        provider="P",
+        provider_slug="p",
+        gpu="rtx-3090",
+        gpus_per_server=1,
+        amount=Decimal("0.22"),
+        currency="USD",
+        period=Period.HOUR,
+    ),
+    num_gpus=1,
 )
 
 
@@ -65,7 +76,11 @@ def microseconds(kind: MethodKind) -> Timing:
     if architecture is None:
         raise KeyError(MODEL)
     batches = [
-        Batch(micro_batch_size=1 + index, sequence_length=512, gradient_checkpointing=Checkpointing.FULL)
+        Batch(
+            micro_batch_size=1 + index % 7,
+            sequence_length=256 + 8 * index,
+            gradient_checkpointing=Checkpointing.FULL,
+        )
         for index in range(RUNS + 1)
     ]
     return Timing(
@@ -77,7 +92,7 @@ def microseconds(kind: MethodKind) -> Timing:
 
 
 def _memory(architecture: Architecture, kind: MethodKind, batch: Batch) -> MemoryEstimate:
-    return estimate_memory(architecture, METHODS[kind], Precision(), batch, Cluster())
+    return estimate_memory(architecture, METHODS[kind], PRECISION, batch, CLUSTER)
 
 
 def _described(architecture: Architecture, kind: MethodKind, batch: Batch) -> None:
@@ -87,12 +102,11 @@ def _described(architecture: Architecture, kind: MethodKind, batch: Batch) -> No
 
 def _speed(architecture: Architecture, kind: MethodKind, batch: Batch, gpu: str) -> None:
     speed = estimate_speed(
-        architecture, METHODS[kind], Precision(), batch, Cluster(), devices()[gpu], calibration=bundled_calibration()
+        architecture, METHODS[kind], PRECISION, batch, CLUSTER, devices()[gpu], calibration=bundled_calibration()
     )
     if isinstance(speed, SpeedEstimate):
-        time = job_time(speed, Examples(), batch, Cluster())
-        seconds = JobSeconds(expected=time.total_seconds, low=time.total_seconds_low, high=time.total_seconds_high)
-        run_cost(seconds, OFFER, 1)
+        time = job_time(speed, JOB, batch, CLUSTER)
+        TARIFF.cost(JobSeconds(expected=time.total_seconds, low=time.total_seconds_low, high=time.total_seconds_high))
 
 
 def _median(call: Callable[[Batch], object], batches: list[Batch]) -> float:

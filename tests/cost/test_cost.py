@@ -53,6 +53,7 @@ HOUR = 3600.0
 CASES = (
     Case("an hour and a half", seconds(1.5 * HOUR, HOUR, 2 * HOUR), offer("0.35"), 1, "0.53", "0.35", "0.70"),
     Case("half a cent rounds up", seconds(0.5 * HOUR), offer("0.01"), 1, "0.01", "0.01", "0.01"),
+    Case("half a cent of thirds rounds up", seconds(7), offer("18.00"), 1, "0.04", "0.04", "0.04"),
     Case("a started second is paid", seconds(35.5), offer("36.00"), 1, "0.36", "0.36", "0.36"),
     Case(
         "a minimum term of a day",
@@ -173,9 +174,9 @@ def conversion(case: Case) -> Conversion | None:
 def test_cost_is_exact(case: Case) -> None:
     cost = run_cost(case.seconds, case.offer, case.num_gpus, conversion(case))
     assert (str(cost.amount), str(cost.amount_low), str(cost.amount_high)) == (case.amount, case.low, case.high)
-    assert cost.currency == case.currency
+    assert cost.tariff.currency == case.currency
     for note in case.notes:
-        assert note in cost.notes
+        assert note in cost.tariff.notes
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -185,7 +186,7 @@ def test_the_amount_alone_is_that_of_the_whole_cost(case: Case) -> None:
 
 def test_a_month_says_how_many_runs_it_holds() -> None:
     cost = run_cost(seconds(18.25 * HOUR), offer("159", Period.MONTH, currency="GBP"), 1)
-    assert (cost.period_amount, cost.periods, cost.runs_in_periods) == (Decimal("159.00"), Decimal(1), 40)
+    assert (cost.tariff.period_amount, cost.periods, cost.runs_in_periods) == (Decimal("159.00"), Decimal(1), 40)
 
 
 def test_every_cost_says_whether_tax_is_in_it() -> None:
@@ -194,7 +195,7 @@ def test_every_cost_says_whether_tax_is_in_it() -> None:
         (False, "Tax is not included."),
         (None, "Whether tax is included is not stated."),
     ):
-        assert note in run_cost(seconds(1), offer("1", tax_included=included), 1).notes
+        assert note in run_cost(seconds(1), offer("1", tax_included=included), 1).tariff.notes
 
 
 def test_minor_units_round_half_up() -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from app.memory.inputs import Batch, Cluster, Strategy
-from app.speed.estimate import Bound, CalibrationNote, SpeedEstimate
+from app.speed.estimate import Bound, SpeedEstimate
 from app.speed.job import CHECKPOINT_SHARE, EVALUATION_SHARE, job_time
+from app.speed.notes import CalibrationNote
 
 BATCH = Batch(micro_batch_size=4, sequence_length=512)
 OVERHEAD = 1 + EVALUATION_SHARE + CHECKPOINT_SHARE
@@ -33,7 +34,7 @@ def at(tokens_per_second: float, batch: Batch = BATCH, gpus: int = 1) -> SpeedEs
         bound_by=Bound.ARITHMETIC,
         breakdown=(),
         assumptions=(),
-        calibration=CalibrationNote(gpu_class="", fraction=0.5, runs=1, sources=("one",), measured=True),
+        calibration=CalibrationNote(gpu_class="", fraction=0.5, runs=1, sources=("one",), measured=True, sentence=""),
     )
 
 

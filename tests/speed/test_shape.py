@@ -18,21 +18,20 @@ from app.memory.inputs import (
     Quantization,
 )
 from app.speed.shape import RunShape, run_shape
-from app.speed.work import AttentionWork, KernelStack, architecture_work
+from app.speed.work import KernelStack, architecture_work, kept_share
 
 HIDDEN, INTERMEDIATE, LAYERS, HEADS, VOCABULARY = 64, 256, 3, 4, 1000
-MODEL = parse_config(
-    {
-        "model_type": "llama",
-        "hidden_size": HIDDEN,
-        "intermediate_size": INTERMEDIATE,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": 2,
-        "vocab_size": VOCABULARY,
-        "tie_word_embeddings": False,
-    }
-)
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "intermediate_size": INTERMEDIATE,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": 2,
+    "vocab_size": VOCABULARY,
+    "tie_word_embeddings": False,
+}
+MODEL = parse_config(CONFIG)
 LINEAR = LAYERS * (HIDDEN * (64 + 32 + 32 + 64) + 3 * HIDDEN * INTERMEDIATE)
 NORMS = LAYERS * 2 * HIDDEN
 BATCH = Batch(micro_batch_size=2, sequence_length=128)
@@ -79,12 +78,24 @@ def test_flash_attention_skips_what_the_causal_mask_hides() -> None:
 
 
 def test_a_window_bounds_what_a_token_attends_to() -> None:
-    attention = architecture_work(MODEL, KernelStack.EAGER).attention[0].attention
-    windowed = AttentionWork(attention=replace(attention, window=16), layers=1)
-    unbounded = AttentionWork(attention=attention, layers=1)
     # 112 tokens see 16 others; the first 16 see 8 on average.
-    assert windowed.kept_flops(128) == pytest.approx(4 * HIDDEN * (112 * 16 + 16 * 8) / 128)
-    assert windowed.kept_flops(16) == unbounded.kept_flops(16)
+    assert kept_share(16, 128) == pytest.approx((112 * 16 + 16 * 8) / 128**2)
+    assert kept_share(16, 16) == kept_share(None, 16) == 0.5
+    (attention,) = architecture_work(MODEL, KernelStack.EAGER).attention
+    assert attention.score_flops == 4 * HIDDEN * LAYERS
+
+
+def test_a_window_is_masked_once_the_sequence_reaches_it() -> None:
+    windowed = parse_config({**CONFIG, "model_type": "mistral", "sliding_window": 64})
+    short, long = (
+        run_shape(windowed, FULL, PrecisionPolicy.BF16, replace(BATCH, sequence_length=length), KernelStack.EAGER)
+        for length in (63, 64)
+    )
+    assert short.attention.flops < short.attention.whole_flops
+    assert short.attention.score_bytes == 0
+    assert long.attention.flops == long.attention.whole_flops
+    assert long.attention.score_bytes == long.attention.whole_score_bytes > 0
+    assert long.attention.model_flops == pytest.approx(long.attention.whole_flops * 3 / 3.5 / 2)
 
 
 def test_dequantisation_is_paid_once_a_pass_whatever_the_tokens() -> None:

@@ -1,0 +1,96 @@
+"""What stands behind a speed, in words: made once for each class of cards and kind of run."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.memory.inputs import Cluster, Strategy
+from app.messages import counted, mark, message
+from app.speed.calibration import Efficiency, Level
+from app.speed.communication import DEFAULT_NETWORK_GBIT_PER_SECOND, data_parallel_degree
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationNote:
+    """What stands behind the achieved share of the roofline."""
+
+    gpu_class: str
+    fraction: float
+    runs: int
+    sources: tuple[str, ...]
+    measured: bool
+    """False where nobody's runs on this class are known and the value is its segment's."""
+    sentence: str
+
+
+@lru_cache
+def calibration_note(architecture: str, segment: str, efficiency: Efficiency) -> CalibrationNote:
+    """On the runs that cards of this GPU architecture and segment are calibrated with."""
+    return CalibrationNote(
+        gpu_class=f"{architecture}, {segment}",
+        fraction=efficiency.fraction,
+        runs=efficiency.runs,
+        sources=efficiency.sources,
+        measured=efficiency.measured,
+        sentence=_basis(
+            message("{architecture} {segment} cards", architecture=architecture, segment=message(segment)), efficiency
+        ),
+    )
+
+
+def _basis(gpu_class: str, efficiency: Efficiency) -> str:
+    if not efficiency.measured and efficiency.level is Level.CLASS:
+        return message(
+            "The only published runs on {cards} are from a source that is slow on every card; what it loses there is "
+            "taken off, and the interval is wider.",
+            cards=gpu_class,
+        )
+    if not efficiency.measured:
+        return message(
+            "Nobody's runs on {cards} are known: the value is other cards', with a wider interval.", cards=gpu_class
+        )
+    sources = counted("one source", "{count} sources", len(efficiency.sources))
+    runs = counted("{count} published run", "{count} published runs", efficiency.runs)
+    return message("Calibrated on {runs} from {sources} on {cards}.", runs=runs, sources=sources, cards=gpu_class)
+
+
+@lru_cache
+def run_assumptions(calibration: str, *, waits_for_host: bool, in_float32: bool, skips_masked: bool) -> tuple[str, ...]:
+    """What a run's speed on one card rests on, the calibration's sentence first."""
+    lines = [calibration]
+    if waits_for_host:
+        lines.append(
+            mark(
+                "The host launches kernels more slowly than the card runs them, at the pace of the one host that was "
+                "measured: a faster one, or a larger micro-batch, gives more."
+            )
+        )
+    if in_float32:
+        lines.append(
+            mark("float32 matrix products run without TF32, which PyTorch leaves off unless a script sets it.")
+        )
+    if not skips_masked:
+        lines.append(
+            mark(
+                "No flash attention: padded batches, float32 attention or an older card, so masked scores are "
+                "computed too."
+            )
+        )
+    return tuple(lines)
+
+
+@lru_cache
+def cluster_assumptions(cluster: Cluster) -> tuple[str, ...]:
+    """What its speed on several cards rests on beyond that; the strategy is not ``auto``."""
+    lines: list[str] = []
+    if data_parallel_degree(cluster) > 1:
+        lines.append(mark("The exchange between GPUs hides behind up to 90 % of the arithmetic."))
+        if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:
+            lines.append(
+                message(
+                    "The network between servers is taken for {rate} Gbit/s.",
+                    rate=round(DEFAULT_NETWORK_GBIT_PER_SECOND),
+                )
+            )
+    if cluster.strategy is Strategy.DEVICE_MAP and cluster.num_gpus > 1:
+        lines.append(mark("device_map runs one GPU after another: more cards add memory, not speed."))
+    return tuple(lines)
