@@ -14,11 +14,16 @@ from app.memory.growth import Growth
 from app.memory.overheads import SLACK_HIGH, SLACK_LOW, share
 from app.memory.result import MemoryEstimate
 from app.memory.size import Size
+from app.units import MIB
 
 Candidate = TypeVar("Candidate")
 
 FIRST_STEP: Final = 1
 """How far from a guess the second look is; it doubles with every further one."""
+
+ROUNDING_BYTES: Final = 4 * MIB
+"""Shards are rounded up to whole elements and blocks of 512 bytes, tensor by tensor: of thousands of tensors less than
+this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,3 +157,51 @@ def least_count(few: tuple[int, int], many: tuple[int, int], limit: int) -> int:
     shared = (high - low) * fewer * more // (more - fewer)
     left = limit - (low - shared // more)
     return more if left <= 0 else -(-shared // left)
+
+
+class SharedOut:
+    """Bytes on one of n cards, where each moment's are a part that stays whole and a part that is shared out evenly.
+
+    The largest of a ÷ n + b over moments is convex in 1 ÷ n, so that a few counts that were asked for tell much of the
+    others: each lies below the chord between its neighbours, and above the lines through two of them that lead past it.
+    """
+
+    def __init__(self, bytes_on: Callable[[int], int]) -> None:
+        self._bytes_on = bytes_on
+        self._known: dict[int, int] = {}
+
+    def at(self, count: int) -> int:
+        """Bytes on one of so many cards."""
+        if count not in self._known:
+            self._known[count] = self._bytes_on(count)
+        return self._known[count]
+
+    def fits(self, count: int, limit: int) -> bool:
+        """Whether they are at most ``limit``; the count is asked for only where the others do not tell."""
+        if count not in self._known:
+            low, high = self.bounds(count)
+            if high is not None and high <= limit:
+                return True
+            if low is not None and low > limit:
+                return False
+        return self.at(count) <= limit
+
+    def bounds(self, count: int) -> tuple[int | None, int | None]:
+        """The least and the most that they can be; None where what is known does not tell."""
+        known = dict(self._known)
+        fewer = sorted((other for other in known if other < count), reverse=True)[:2]
+        more = sorted(other for other in known if other > count)[:2]
+        lines = [pair for pair in (fewer, more) if len(pair) == 2]
+        beyond = [_on_line((first, known[first]), (second, known[second]), count) for first, second in lines]
+        low = max(beyond) - ROUNDING_BYTES if beyond else None
+        if not fewer or not more:
+            return low, None
+        chord = _on_line((fewer[0], known[fewer[0]]), (more[0], known[more[0]]), count)
+        return low, chord + ROUNDING_BYTES
+
+
+def _on_line(first: tuple[int, int], second: tuple[int, int], count: int) -> int:
+    """Where the line in 1 ÷ n through two points (cards, bytes) stands at ``count`` cards."""
+    (one, at_one), (other, at_other) = first, second
+    shared = (at_one - at_other) * one * other // (other - one)
+    return at_one + shared // count - shared // one

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.catalogue.snapshot import Snapshot
 from app.memory.inputs import LossKernel
 from app.planning.inverse import (
+    ROUNDING_BYTES,
+    SharedOut,
     allocated_within,
     along_line,
     first_of,
@@ -16,8 +19,9 @@ from app.planning.inverse import (
     least_count,
     longest_sequence,
 )
+from app.services.counts import estimate_on
 from app.units import GIB
-from tests.memory.runs import estimate
+from tests.memory.runs import estimate, groups
 
 often = settings(max_examples=300, deadline=None)
 
@@ -126,3 +130,45 @@ def test_lines_and_shares_lead_back_to_where_they_were_drawn_from() -> None:
     assert along_line((1, 1000), (64, 2000), 10) == 0
     assert least_count((2, 100 + 600 // 2), (60, 100 + 600 // 60), 200) == 6
     assert least_count((2, 400), (64, 110), 50) == 64
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), min_size=1, max_size=5),
+    st.lists(st.integers(2, 64), max_size=6),
+    st.integers(2, 64),
+    st.integers(0, 10**12),
+)
+def test_what_is_shared_out_is_told_from_few_counts(
+    moments: list[tuple[int, int]], known: list[int], count: int, limit: int
+) -> None:
+    def bytes_on(cards: int) -> int:
+        return max(-(-shared // cards) + whole for shared, whole in moments)
+
+    spread = SharedOut(bytes_on)
+    for cards in known:
+        spread.at(cards)
+    low, high = spread.bounds(count)
+    assert low is None or low <= bytes_on(count)
+    assert high is None or high >= bytes_on(count)
+    if abs(bytes_on(count) - limit) > 2 * ROUNDING_BYTES:
+        assert spread.fits(count, limit) == (bytes_on(count) <= limit)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "qlora"])
+def test_what_fully_sharded_runs_hold_is_shared_out(method: str) -> None:
+    model = Snapshot.bundled().model("mistral-7b-v0.1")
+    assert model is not None
+    asked = groups(method=method)
+
+    def needed(count: int) -> int:
+        return estimate_on(model.architecture, asked, count).required.high_bytes
+
+    spread = SharedOut(needed)
+    for count in (2, 3, 8, 16, 64):
+        spread.at(count)
+    for count in (4, 5, 6, 7, 11, 12, 13, 24, 32, 40, 63):
+        low, high = spread.bounds(count)
+        assert low is not None
+        assert high is not None
+        assert low <= needed(count) <= high
