@@ -59,6 +59,12 @@ def sentences(*parts: str) -> str:
     return Message(" ".join(f"{{{name}}}" for name in names), "", 1, names)
 
 
+def listed(parts: Sequence[str]) -> str:
+    """Texts one after the other with commas between."""
+    names = {f"part{index}": part for index, part in enumerate(parts)}
+    return Message(", ".join(f"{{{name}}}" for name in names), "", 1, names) if len(parts) > 1 else parts[0]
+
+
 def mark(text: str) -> str:
     """Mark a text without values for the translators; it is translated where it is shown."""
     return text
@@ -67,6 +73,12 @@ def mark(text: str) -> str:
 def rounded(value: float, digits: int) -> Decimal:
     """A number that is shown with exactly ``digits`` decimals."""
     return Decimal(f"{value:.{digits}f}")
+
+
+def value_of(text: str, name: str) -> str:
+    """A text that a message was made with; the whole where it is none, or has no such value."""
+    value = text.values.get(name, text) if isinstance(text, Message) else text
+    return value if isinstance(value, str) else text
 
 
 def sentence(text: str) -> str:

@@ -11,7 +11,7 @@ Use it so (no database needed; the service holds one that it swaps when the cata
     snapshot.gpus                                # all, smallest memory first
     market = OfferFilter(today=date.today())     # no spot, at most 365 days old, undated included
     snapshot.offers_for("rtx-4090", market)      # hourly before monthly, one currency at a time, cheapest card first
-    snapshot.best_offers_for("rtx-4090", market) # the cheapest of each (period, currency, cards per server)
+    snapshot.best_offers_for("rtx-4090", market) # the cheapest of each kind: period, currency, cards, terms
     snapshot.offer(offer_id)                     # Offer | None
     snapshot.rates.convert(amount, source="EUR", target="USD")   # Decimal | None
 
@@ -203,12 +203,19 @@ class Snapshot:
         return chosen
 
     def best_offers_for(self, gpu: str, market: OfferFilter) -> tuple[Offer, ...]:
-        """The cheapest admitted offer for each (period, currency, cards per server) of one card given by slug."""
+        """The cheapest admitted offer of one card, given by slug, for each period, currency, number of cards a server,
+        minimum term and set-up fee: which of these is the cheapest depends on how long it is rented."""
         chosen = self._best.get((gpu, market))
         if chosen is None:
-            cheapest: dict[tuple[str, str, int], Offer] = {}
+            cheapest: dict[tuple[object, ...], Offer] = {}
             for offer in self._offers_by_gpu.get(gpu, ()):
-                group = (offer.period, offer.currency, offer.gpus_per_server)
+                group = (
+                    offer.period,
+                    offer.currency,
+                    offer.gpus_per_server,
+                    offer.minimum_hours,
+                    offer.setup_fee or 0,
+                )
                 if group not in cheapest and market.admits(offer):
                     cheapest[group] = offer
             chosen = tuple(cheapest.values())

@@ -12,12 +12,12 @@ from typing import Final
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device, Verdict
-from app.memory.estimate import required_range
+from app.memory.estimate import range_without_context
 from app.memory.inputs import Batch, Checkpointing
-from app.memory.overheads import workspace_bytes
+from app.memory.overheads import context_of, workspace_bytes
 from app.memory.result import Interval
 from app.memory.verdict import unsupported_reason, verdict_of
-from app.planning.space import Asked, Way, lacks_kernels, ways
+from app.planning.space import Asked, Way, lacks_kernels, replicas, ways
 from app.speed.calibration import Calibration
 from app.speed.estimate import SpeedEstimate, estimate_speed
 from app.speed.job import Job, JobTime, job_time
@@ -40,6 +40,11 @@ class Plan:
     def num_gpus(self) -> int:
         return self.way.cluster.num_gpus
 
+    @property
+    def global_batch_size(self) -> int:
+        """Sequences of an optimizer step over all cards."""
+        return self.way.sequences_a_card * replicas(self.way.cluster, self.way.cluster.strategy)
+
 
 @dataclass(slots=True)
 class _Tried:
@@ -61,19 +66,16 @@ class Search:
     speed_evaluations: int = 0
     _ways: dict[int, tuple[_Tried, ...]] = field(default_factory=dict)
 
-    def plans(self, device: Device, most_gpus: int, *, allow_tight: bool) -> Iterator[Plan]:
-        """The fastest plan that fits on each considered number of cards up to ``most_gpus``.
+    def counts(self) -> tuple[int, ...]:
+        """The considered numbers of cards that can share the batch."""
+        return tuple([count for count in self.asked.counts if self._ways_on(count)])
 
-        With ``allow_tight`` also the fastest that may or may not fit, where it is faster than that.
-        """
-        for count in self.asked.counts:
-            if count <= most_gpus:
-                yield from self._on(device, count, allow_tight=allow_tight)
-
-    def _on(self, device: Device, count: int, *, allow_tight: bool) -> Iterator[Plan]:
+    def plans(self, device: Device, num_gpus: int, *, allow_tight: bool) -> Iterator[Plan]:
+        """The fastest plan that fits on ``num_gpus`` cards; with ``allow_tight`` also the fastest that may or may not
+        fit, where it is faster than that."""
         fitting: Plan | None = None
         tight: Plan | None = None
-        for tried, micro_batch_size, verdict in self._candidates(device, count, allow_tight=allow_tight):
+        for tried, micro_batch_size, verdict in self._candidates(device, num_gpus, allow_tight=allow_tight):
             plan = self._plan(tried, micro_batch_size, verdict, device)
             if verdict is Verdict.FITS:
                 fitting = _faster(fitting, plan)
@@ -83,6 +85,21 @@ class Search:
             yield fitting
         if tight is not None and (fitting is None or _seconds(tight) < _seconds(fitting)):
             yield tight
+
+    def holds(self, device: Device, *, allow_tight: bool) -> bool:
+        """Whether any way on any considered number of cards fits."""
+        wanted = _HOLDS if allow_tight else (Verdict.FITS,)
+        return any(
+            verdict_of(self._required(tried, tried.way.micro_batches()[-1], device), device) in wanted
+            for count in reversed(self.counts())
+            for tried in reversed(self._ways_on(count))
+            if self._runs_on(device, tried.way)
+        )
+
+    @property
+    def evaluations(self) -> int:
+        """Estimates made so far, of memory and of speed."""
+        return self.memory_evaluations + self.speed_evaluations
 
     def _candidates(self, device: Device, count: int, *, allow_tight: bool) -> Iterator[tuple[_Tried, int, Verdict]]:
         """The largest micro-batch of each way that can be the fastest, for each verdict."""
@@ -102,7 +119,7 @@ class Search:
     def _ways_on(self, count: int) -> tuple[_Tried, ...]:
         found = self._ways.get(count)
         if found is None:
-            found = self._ways[count] = tuple([_Tried(way) for way in ways(self.asked, count)])
+            found = self._ways[count] = tuple([_Tried(way) for way in ways(self.asked, count) if way.micro_batches()])
         return found
 
     def _runs_on(self, device: Device, way: Way) -> bool:
@@ -122,21 +139,21 @@ class Search:
         return found
 
     def _required(self, tried: _Tried, micro_batch_size: int, device: Device) -> Interval:
-        """What a card must have; of the card only the size of its library workspaces is read."""
-        name = micro_batch_size, workspace_bytes(device)
+        """What a card must have; of the card only the size of its library workspaces and its context are read."""
+        workspaces = workspace_bytes(device) if self.asked.include_workspaces else 0
+        name = micro_batch_size, workspaces
         known = tried.required.get(name)
         if known is None:
             self.memory_evaluations += 1
-            known = tried.required[name] = required_range(
+            known = tried.required[name] = range_without_context(
                 self.architecture,
                 tried.way.method,
                 self.asked.precision,
                 tried.way.at(micro_batch_size),
                 tried.way.cluster,
-                device=device,
-                include_workspaces=self.asked.include_workspaces,
+                workspaces=workspaces,
             )
-        return known
+        return known.beside(context_of(device))
 
     def _plan(self, tried: _Tried, micro_batch_size: int, verdict: Verdict, device: Device) -> Plan:
         way = tried.way

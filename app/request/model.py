@@ -21,6 +21,7 @@ from app.memory.inputs import (
     Strategy,
 )
 from app.memory.optimizers import OPTIMIZERS
+from app.messages import mark
 from app.request.about import About, Theme
 
 
@@ -68,7 +69,7 @@ MAX_SEQUENCE_TOKENS = 16 * 2**20
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$", max_length=80)]
 ShortText = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
 
-_ON_OFF = {"true": "On", "false": "Off"}
+_ON_OFF = {"true": mark("On"), "false": mark("Off")}
 _NONE = frozenset({"none"})
 _ANY = frozenset({"any", "none"})
 
@@ -503,6 +504,11 @@ class Run(BaseModel):
         ShortText | None,
         Field(description="Only offers of this provider."),
         About(label="Provider", theme=Theme.MARKET, empty_words=_ANY),
+    ] = None
+    offer: Annotated[
+        ShortText | None,
+        Field(description="Price the run with this offer, by its id, rather than with the cheapest."),
+        About(label="Offer", theme=Theme.MARKET, empty_words=_ANY),
     ] = None
     spot: Annotated[
         bool,

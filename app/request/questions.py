@@ -36,7 +36,7 @@ class CompareRequest(Run):
 
 
 class RecommendRequest(Run):
-    """Which server to rent for a run."""
+    """What to rent for a run and how to set it up: what is not given is chosen."""
 
     methods: Annotated[
         tuple[MethodKind, ...],
@@ -74,9 +74,9 @@ class RecommendRequest(Run):
     ] = ()
     max_gpus: Annotated[
         int,
-        Field(ge=1, le=16_384, description="Most GPUs the run may have; num_gpus says how many it has."),
+        Field(ge=1, le=16_384, description="Most GPUs the run may have, where num_gpus does not say how many."),
         About(label="Most GPUs", theme=Theme.CLUSTER),
-    ] = 1
+    ] = 8
     allow_tight: Annotated[
         bool,
         Field(description="Offer cards too that may or may not hold the run."),

@@ -11,15 +11,14 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, largest_micro_batch, required_bytes, required_range
-from app.memory.inputs import Strategy
+from app.memory.estimate import estimate_memory, largest_micro_batch, on_card, required_bytes, required_range
 from app.memory.overheads import workspace_bytes
 from app.memory.result import Interval, MemoryEstimate
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_degrees, check_targets, find_model
-from app.services.market import Market, Quote
+from app.services.market import Market, Quote, node_of
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
 from app.services.results import CardFit, FieldValue
@@ -72,12 +71,12 @@ class Assessment:
 
     def memory(self, device: Device | None = None) -> MemoryEstimate:
         """What the run takes on a card (or on any, where none is named). Raises :class:`RequestError`."""
-        # Of a card the estimate reads nothing but the size of its library workspaces, so cards share estimates.
+        # Of a card the estimate reads the size of its library workspaces and its context, so cards share estimates.
         key = workspace_bytes(device)
         known = self._by_workspace.get(key)
         if known is None:
             known = self._by_workspace[key] = self.memory_of(self.run, self.groups, device)
-        return known
+        return on_card(known, device)
 
     def memory_of(self, run: Run, groups: Groups, device: Device | None) -> MemoryEstimate:
         """What another run of the same model takes."""
@@ -137,11 +136,20 @@ class Assessment:
         return fewest_gpus(self.model.architecture, self.groups, gpu.device)
 
     def servers(self, gpu: CatalogueGpu) -> tuple[Quote, ...]:
-        """The cheapest servers with enough of a card, by the hour and by the month."""
+        """The offer that the run names, if that has enough of the card, or the cheapest servers that have, by the hour
+        and by the month."""
+        named = self.named_offer(gpu)
+        if named is not None:
+            return (named,)
         cluster = self.groups.cluster
-        return self.market.quotes_for(
-            gpu.slug, cluster.num_gpus, several_servers=cluster.strategy is not Strategy.DEVICE_MAP
-        )
+        return self.market.quotes_for(gpu.slug, cluster.num_gpus, gpus_per_node=node_of(cluster))
+
+    def named_offer(self, gpu: CatalogueGpu) -> Quote | None:
+        """The offer that the run names, where there is one and it is of this card and enough."""
+        if self.run.offer is None:
+            return None
+        cluster = self.groups.cluster
+        return self.market.quote_of(self.run.offer, gpu.slug, cluster.num_gpus, gpus_per_node=node_of(cluster))
 
     def savings(self, device: Device | None) -> list[Evaluated]:
         """The single changes that save memory, evaluated."""

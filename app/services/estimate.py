@@ -19,6 +19,7 @@ from app.services.results import CardFit, EstimateResult, Links, Suggestion, Ver
 from app.services.similar import similar_measurements
 from app.services.slowdown import slower_by, would_run
 from app.services.switches import suggestion
+from app.spans import spanned
 
 MEMORY_MODEL_VERSION: Final = "1"
 API_PATH: Final = "/api/v1/estimate"
@@ -26,6 +27,7 @@ PAGE_PATH: Final = "/"
 MAX_SUGGESTIONS: Final = 8
 
 
+@spanned("estimate")
 def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> EstimateResult:
     """What a run takes, on the chosen card and on the others.
 
@@ -62,7 +64,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
             *memory.assumptions,
             *((*going.speed.assumptions, *going.job.assumptions) if going else ()),
         ),
-        warnings=_warnings(assessment, memory),
+        warnings=_warnings(assessment, memory, gpu),
         similar_measurements=similar_measurements(assessment.run, assessment.model.architecture),
         versions=Versions(
             memory_model=MEMORY_MODEL_VERSION, speed_model=bundled_calibration().version, catalogue=snapshot.version
@@ -116,11 +118,18 @@ def _savings(
     return tuple(suggestion(memory, item, slower_by(assessment, item, gpu, going)) for item in found)
 
 
-def _warnings(assessment: Assessment, memory: MemoryEstimate) -> tuple[Notice, ...]:
+def _warnings(assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu | None) -> tuple[Notice, ...]:
     notices = list(memory.warnings)
     summary, run = assessment.model.summary, assessment.run
     if assessment.model.note:
         notices.append(Notice("model_assumed", assessment.model.note))
+    if run.offer is not None and gpu is not None and assessment.named_offer(gpu) is None:
+        notices.append(
+            Notice(
+                "offer_gone",
+                message("The offer {offer} is not there for this card: the cheapest counts instead.", offer=run.offer),
+            )
+        )
     limit = summary.max_position_embeddings
     if limit is not None and run.sequence_length > limit:
         notices.append(

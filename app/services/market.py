@@ -8,6 +8,7 @@ from typing import Final
 
 from app.catalogue.facts import Offer, Period
 from app.catalogue.snapshot import OfferFilter, Snapshot
+from app.memory.inputs import Cluster, Strategy
 from app.services.results import ConvertedPrice, Money, OfferReport, Price
 from app.speed.cost import Conversion, conversion_of, servers_needed
 
@@ -55,6 +56,11 @@ class Quote:
         """One hour or month of all the servers in the market's currency, unrounded."""
         return self.offer.amount * self.servers * self.conversion.factor
 
+    @property
+    def terms(self) -> tuple[int, Decimal]:
+        """Hours paid at least, and the set-up fee of all the servers in the market's currency."""
+        return self.offer.minimum_hours, (self.offer.setup_fee or Decimal(0)) * self.servers * self.conversion.factor
+
 
 class Market:
     """The offers that pass a filter, each comparable in ``currency``: priced in it, or converted at a dated rate."""
@@ -62,33 +68,50 @@ class Market:
     def __init__(self, snapshot: Snapshot, offers: OfferFilter, currency: str) -> None:
         self.currency: Final = currency
         self._best = snapshot.best_offers_for
+        self._offer = snapshot.offer
         self._rates = snapshot.rates
         self._offers = offers
-        self._quotes: dict[tuple[str, int, bool], tuple[Quote, ...]] = {}
+        self._quotes: dict[tuple[str, int, int | None], tuple[Quote, ...]] = {}
 
-    def quotes_for(self, gpu: str, num_gpus: int, *, several_servers: bool = True) -> tuple[Quote, ...]:
-        """The cheapest quote of each price period for ``num_gpus`` of a card, hourly first.
+    def quotes_for(self, gpu: str, num_gpus: int, *, gpus_per_node: int | None = None) -> tuple[Quote, ...]:
+        """The quotes for ``num_gpus`` of a card that can be the cheapest of their price period for some length of job:
+        hourly first, and of a period the lowest price first.
 
         Single servers with enough cards. Where there is none, the fewest equal servers that have exactly as many cards
-        together, unless the run cannot span ``several_servers``.
+        together, each with at least the ``gpus_per_node`` that the run's time takes to share a server's link; None for
+        a run that stays on one server.
         """
-        asked = (gpu, num_gpus, several_servers)
+        asked = (gpu, num_gpus, gpus_per_node)
         found = self._quotes.get(asked)
         if found is None:
             # Whoever invents numbers of cards may empty this cache, never grow it without bound.
             if len(self._quotes) >= _KEPT:
                 self._quotes.clear()
-            found = self._quotes[asked] = self._find(gpu, num_gpus, several_servers)
+            found = self._quotes[asked] = self._find(gpu, num_gpus, gpus_per_node)
         return found
 
-    def _find(self, gpu: str, num_gpus: int, several_servers: bool) -> tuple[Quote, ...]:
+    def quote_of(self, offer_id: str, gpu: str, num_gpus: int, *, gpus_per_node: int | None = None) -> Quote | None:
+        """One offer for ``num_gpus`` of a card; None where there is no such offer, of another card, with too few or in
+        a currency without a rate."""
+        offer = self._offer(offer_id)
+        if offer is None or offer.gpu != gpu:
+            return None
+        if offer.gpus_per_server < num_gpus and offer not in _largest_parts((offer,), num_gpus, gpus_per_node):
+            return None
+        quote = self._quote(offer, num_gpus)
+        return quote if quote.conversion.currency == self.currency else None
+
+    def _find(self, gpu: str, num_gpus: int, gpus_per_node: int | None) -> tuple[Quote, ...]:
         offers = self._best(gpu, self._offers)
         enough = [offer for offer in offers if offer.gpus_per_server >= num_gpus]
-        if not enough and several_servers:
-            enough = _largest_parts(offers, num_gpus)
+        if not enough:
+            enough = _largest_parts(offers, num_gpus, gpus_per_node)
         quotes = [self._quote(offer, num_gpus) for offer in enough]
-        cheapest = (_cheapest(quote for quote in quotes if quote.offer.period is period) for period in Period)
-        return tuple(quote for quote in cheapest if quote is not None)
+        return tuple(
+            quote
+            for period in Period
+            for quote in _cheapest_for_some_job(quote for quote in quotes if quote.offer.period is period)
+        )
 
     def _quote(self, offer: Offer, num_gpus: int) -> Quote:
         conversion = conversion_of(offer.currency, self.currency, self._rates)
@@ -105,15 +128,32 @@ def market_of(snapshot: Snapshot, offers: OfferFilter, currency: str) -> Market:
     return snapshot.derived((Market, offers, currency), lambda: Market(snapshot, offers, currency))
 
 
-def _largest_parts(offers: Iterable[Offer], num_gpus: int) -> list[Offer]:
-    """Servers of the largest size that divides ``num_gpus``."""
-    parts = [offer for offer in offers if num_gpus % offer.gpus_per_server == 0]
+def node_of(cluster: Cluster) -> int | None:
+    """Cards that share a server at least, where a run spans several; None where it cannot."""
+    return None if cluster.strategy is Strategy.DEVICE_MAP else cluster.gpus_per_node
+
+
+def _largest_parts(offers: Iterable[Offer], num_gpus: int, gpus_per_node: int | None) -> list[Offer]:
+    """Servers of the largest size that divides ``num_gpus`` and is no smaller than the run's nodes."""
+    if gpus_per_node is None:
+        return []
+    sizes = range(gpus_per_node, num_gpus)
+    parts = [offer for offer in offers if offer.gpus_per_server in sizes and num_gpus % offer.gpus_per_server == 0]
     largest = max((offer.gpus_per_server for offer in parts), default=0)
     return [offer for offer in parts if offer.gpus_per_server == largest]
 
 
-def _cheapest(quotes: Iterable[Quote]) -> Quote | None:
-    return min(quotes, key=lambda quote: (quote.amount, quote.offer.gpus_per_server, quote.offer.id), default=None)
+def _cheapest_for_some_job(quotes: Iterable[Quote]) -> list[Quote]:
+    """The lowest price, and each higher one with a shorter minimum term or a lower set-up fee than all below it."""
+    kept: list[Quote] = []
+    for quote in sorted(quotes, key=lambda quote: (quote.amount, *quote.terms, quote.offer.gpus_per_server)):
+        if not any(_no_worse(lower.terms, quote.terms) for lower in kept):
+            kept.append(quote)
+    return kept
+
+
+def _no_worse(one: tuple[int, Decimal], other: tuple[int, Decimal]) -> bool:
+    return one[0] <= other[0] and one[1] <= other[1]
 
 
 def _converted(offer: Offer, conversion: Conversion) -> ConvertedPrice | None:

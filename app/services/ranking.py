@@ -1,119 +1,137 @@
-"""The order of options: by the objective within each price period, since an hour and a month are not compared."""
+"""The order of planned options: by the objective, those let by the hour before those let by the month."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from math import inf
 from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
+from app.messages import mark, message, rounded, sentences
+from app.planning.front import pareto_front
 from app.request import Objective, RecommendRequest
-from app.services.results import Reason, RecommendOption
-from app.speed.cost import servers_needed
-
-QUALITY_ORDER: Final = (MethodKind.FULL, MethodKind.LORA, MethodKind.QLORA)
-"""Best expected quality first: full fine-tuning can learn what adapters can, and a 16-bit base what a 4-bit one can."""
+from app.services.planned import PricedPlan
+from app.services.results import Reason
+from app.services.shortfall import METHOD_WORDS
 
 _PERIODS: Final = tuple(Period)
+_METHODS: Final = tuple(MethodKind)
 _HOUR: Final = 3600
+_JOB_FIELDS: Final = frozenset(
+    {"num_examples", "tokens_per_example", "epochs", "max_steps", "budget", "deadline_hours"}
+)
 
 
-def within_limits(option: RecommendOption, given: RecommendRequest) -> bool:
+def within_limits(option: PricedPlan, given: RecommendRequest) -> bool:
     """Whether an option keeps the budget and the deadline; one whose time nobody knows keeps neither."""
-    if given.budget is not None and (option.cost is None or option.cost.amount > given.budget):
+    if given.budget is not None and (option.paid is None or option.paid > given.budget):
         return False
-    if given.deadline_hours is not None:
-        return option.time is not None and option.time.total_seconds <= given.deadline_hours * _HOUR
-    return True
+    return given.deadline_hours is None or option.seconds <= given.deadline_hours * _HOUR
 
 
-def nearest_miss(name: str, found: list[RecommendOption], given: RecommendRequest) -> Reason:
+def nearest_miss(name: str, found: Sequence[PricedPlan], given: RecommendRequest) -> Reason:
     """What the budget or the deadline would have to be for one option at least."""
-    costs = [option.cost for option in found if option.cost is not None]
-    hours = [option.time.total_seconds / _HOUR for option in found if option.time is not None]
-    if not costs or not hours:
-        return Reason(code="no_speed", text=f"{name} fits cards with offers, but its speed on them is not known.")
-    cheapest = min(costs, key=lambda cost: cost.amount)
-    parts = []
-    if given.budget is not None:
-        parts.append(f"the cheapest takes {cheapest.amount} {cheapest.currency}")
-    if given.deadline_hours is not None:
-        parts.append(f"the fastest takes {min(hours):.1f} hours")
+    known = [option for option in found if option.paid is not None]
+    if not known:
+        text = message("{run} fits cards with offers, but its speed on them is not known.", run=name)
+        return Reason(code="no_speed", text=text)
+    cheapest = min(known, key=lambda option: option.paid or Decimal(0))
+    fastest = min(known, key=lambda option: option.seconds)
     return Reason(
-        code="over_limits", text=f"{name} fits cards with offers, but none keeps your limits: {', '.join(parts)}."
+        code="over_limits",
+        text=sentences(
+            message("{run} fits cards with offers, but none keeps your limits:", run=name),
+            message(
+                "the cheapest takes {amount} {currency} and {cheap_hours} hours on {cheap_cards}, the fastest {hours} "
+                "hours on {cards}.",
+                amount=cheapest.paid or Decimal(0),
+                currency=cheapest.quote.conversion.currency,
+                cheap_hours=rounded(cheapest.seconds / _HOUR, 1),
+                cheap_cards=cards_of(cheapest),
+                hours=rounded(fastest.seconds / _HOUR, 1),
+                cards=cards_of(fastest),
+            ),
+        ),
     )
 
 
-def best(options: Iterable[RecommendOption], given: RecommendRequest) -> list[RecommendOption]:
-    """The first ``limit`` options of each price period."""
-    ordered = sorted(options, key=lambda option: _key(option, given.optimize_for))
-    return [
-        option
-        for period in _PERIODS
-        for option in [one for one in ordered if one.offer.price.period is period][: given.limit]
-    ]
+def cards_of(option: PricedPlan) -> str:
+    """``2 × RTX 4090``, or the card's name where it is one."""
+    count = option.plan.num_gpus
+    return option.gpu.name if count == 1 else message("{count} × {card}", count=count, card=option.gpu.name)
 
 
-def ranked_options(options: Iterable[RecommendOption], given: RecommendRequest) -> tuple[RecommendOption, ...]:
-    """Options with their positions, hourly before monthly, each with what it trades against the first of its period."""
-    ordered = sorted(options, key=lambda option: _key(option, given.optimize_for))
-    firsts: dict[Period, RecommendOption] = {}
-    placed = []
-    for position, option in enumerate(ordered, start=1):
-        first = firsts.setdefault(option.offer.price.period, option)
-        placed.append(replace(option, position=position, trade_off=_trade_off(option, first)))
-    return tuple(placed)
+def ranked(options: Iterable[PricedPlan], given: RecommendRequest) -> tuple[list[PricedPlan], list[PricedPlan]]:
+    """The options to show in their order, and those of them that are on the front.
+
+    Shown are the first ``limit`` of each method and price period, and all of the front.
+    """
+    ordered = sorted(options, key=lambda option: _key(option, given))
+    front = {id(ordered[place]) for place in pareto_front([option.measures for option in ordered])}
+    room = {(method, period): given.limit for method in _METHODS for period in _PERIODS}
+    shown = []
+    for option in ordered:
+        group = (option.assessment.run.method, option.period)
+        room[group] -= 1
+        if room[group] >= 0 or id(option) in front:
+            shown.append(option)
+    return shown, [option for option in shown if id(option) in front]
 
 
-def _key(option: RecommendOption, objective: Objective) -> tuple[object, ...]:
-    price, amount = option.offer.price, _period_amount(option)
-    quality = QUALITY_ORDER.index(option.run.method)
-    seconds = option.time.total_seconds if option.time else inf
-    cost = float(option.cost.amount) if option.cost else inf
-    lead = {
-        Objective.CHEAPEST: (amount, quality),
-        Objective.FASTEST: (seconds, quality),
-        Objective.BEST_QUALITY: (quality, amount),
-        Objective.BALANCED: (seconds * cost, quality),
-    }[objective]
-    return (_PERIODS.index(price.period), *lead, amount, option.gpu, option.offer.id)
+def _key(option: PricedPlan, given: RecommendRequest) -> tuple[object, ...]:
+    """Where nothing is said of the job, its cost is an assumption's: then the cheapest is the lowest price."""
+    price, seconds, worse = option.quote.amount, option.seconds, -option.quality
+    cost = option.paid if option.paid is not None else Decimal("Infinity")
+    lead: dict[Objective, tuple[object, ...]] = {
+        Objective.CHEAPEST: (cost if given.model_fields_set & _JOB_FIELDS else price, worse, cost),
+        Objective.FASTEST: (seconds, worse),
+        Objective.BEST_QUALITY: (worse, cost),
+        Objective.BALANCED: (seconds * float(cost) if seconds < inf else inf, worse),
+    }
+    return (
+        _PERIODS.index(option.period),
+        *lead[given.optimize_for],
+        price,
+        option.plan.num_gpus,
+        option.gpu.slug,
+        option.quote.offer.id,
+    )
 
 
-def _period_amount(option: RecommendOption) -> Decimal:
-    """One hour or month of all the servers, in the currency that options are compared in."""
-    return option.offer.comparable_amount * servers_needed(option.num_gpus, option.offer.gpus_per_server)
+_TRADES: Final = {
+    (0, 0): mark("The same cost, about as fast as {cards}."),
+    (0, 1): mark("The same cost, {hours} hours longer than {cards}."),
+    (0, -1): mark("The same cost, {hours} hours sooner than {cards}."),
+    (1, 0): mark("{amount} {currency} more, about as fast as {cards}."),
+    (1, 1): mark("{amount} {currency} more, {hours} hours longer than {cards}."),
+    (1, -1): mark("{amount} {currency} more, {hours} hours sooner than {cards}."),
+    (-1, 0): mark("{amount} {currency} less, about as fast as {cards}."),
+    (-1, 1): mark("{amount} {currency} less, {hours} hours longer than {cards}."),
+    (-1, -1): mark("{amount} {currency} less, {hours} hours sooner than {cards}."),
+}
+"""By the sign of what it costs more and of what it takes longer."""
 
 
-def _trade_off(option: RecommendOption, first: RecommendOption) -> str | None:
-    """In words: the whole job's cost and time against the first option's."""
-    if option is first or option.cost is None or first.cost is None or option.time is None or first.time is None:
+def trade_off(option: PricedPlan, other: PricedPlan) -> str | None:
+    """In words: what the whole job costs and how long it takes against another option, with its method if that differs.
+
+    None where either's time is not known.
+    """
+    if option.paid is None or other.paid is None:
         return None
-    more = option.cost.amount - first.cost.amount
-    later = (option.time.total_seconds - first.time.total_seconds) / _HOUR
-    money = f"{abs(more)} {option.cost.currency} {'more' if more > 0 else 'less'}" if more else "The same cost"
-    if round(abs(later), 1) == 0:
-        return f"{money}, about as fast as {first.gpu_name}."
-    return f"{money}, {abs(later):.1f} hours {'longer' if later > 0 else 'sooner'} than {first.gpu_name}."
-
-
-def pareto(options: tuple[RecommendOption, ...]) -> tuple[int, ...]:
-    """Positions of the options that no other of their period beats in cost, time and method at once."""
-    return tuple(
-        option.position
-        for option in options
-        if not any(_beats(other, option) for other in options if other is not option)
+    more, later = option.paid - other.paid, rounded((option.seconds - other.seconds) / _HOUR, 1)
+    method = other.assessment.run.method
+    cards = cards_of(other)
+    if method is not option.assessment.run.method:
+        cards = message("{method} on {cards}", method=METHOD_WORDS[method], cards=cards)
+    return message(
+        _TRADES[_sign(more), _sign(later)],
+        amount=abs(more),
+        currency=option.quote.conversion.currency,
+        hours=abs(later),
+        cards=cards,
     )
 
 
-def _beats(other: RecommendOption, option: RecommendOption) -> bool:
-    if other.offer.price.period is not option.offer.price.period:
-        return False
-    mine, theirs = _measures(option), _measures(other)
-    return all(a <= b for a, b in zip(theirs, mine, strict=True)) and theirs != mine
-
-
-def _measures(option: RecommendOption) -> tuple[float, float, int]:
-    cost = option.cost.amount if option.cost else _period_amount(option)
-    seconds = option.time.total_seconds if option.time else inf
-    return float(cost), seconds, QUALITY_ORDER.index(option.run.method)
+def _sign(value: Decimal) -> int:
+    return (value > 0) - (value < 0)

@@ -30,10 +30,69 @@ def test_the_cheapest_server_that_holds_the_run_comes_first(client: TestClient) 
     assert all(option["reasons"] for option in options)
 
 
-def test_every_option_holds_the_run_by_the_estimates_own_verdict(client: TestClient) -> None:
-    for option in asked(client, "/recommend", model="llama-3-8b", limit=5)["options"]:
-        run = {"model": "llama-3-8b", "method": option["run"]["method"], "gpu": option["gpu"], "gpus": "none"}
-        assert asked(client, "/estimate", **run)["verdict"]["status"] == option["verdict"] == "fits"
+def test_with_a_job_the_cheapest_is_what_costs_least_in_all(client: TestClient) -> None:
+    run = {"model": "mistral-7b-v0.1", "method": "qlora", "num_examples": 50_000, "limit": 50}
+    options = asked(client, "/recommend", **run)["options"]
+    costs = [Decimal(o["cost"]["amount"]) for o in options if o["offer"]["price"]["period"] == "hour"]
+    assert len(costs) > 5
+    assert costs == sorted(costs)
+
+
+def test_every_option_is_what_a_fresh_estimate_of_its_run_says(client: TestClient) -> None:
+    for option in asked(client, "/recommend", model="llama-3-8b", limit=4)["options"]:
+        run = {name: value for name, value in option["run"].items() if value is not None}
+        estimate = asked(client, "/estimate", **run)
+        assert estimate["verdict"]["status"] == option["verdict"] == "fits"
+        for part in ("memory", "time", "cost"):
+            assert estimate[part] == option[part]
+        assert not [warning for warning in estimate["warnings"] if warning["code"] == "offer_gone"]
+
+
+def test_an_offer_that_is_not_there_is_said_and_the_cheapest_counts(client: TestClient) -> None:
+    run = {"model": "llama-3-8b", "method": "qlora", "gpu": "rtx-3090"}
+    cheapest = asked(client, "/estimate", **run)
+    gone = asked(client, "/estimate", **run, offer="of-another-time")
+    assert gone["cost"] == cheapest["cost"]
+    assert "offer_gone" in {warning["code"] for warning in gone["warnings"]}
+
+
+def test_what_is_given_is_kept_and_what_is_not_is_chosen(client: TestClient) -> None:
+    given = {
+        "gradient_checkpointing": "full",
+        "micro_batch_size": 2,
+        "global_batch_size": 8,
+        "optimizer": "adamw_torch",
+    }
+    answer = asked(client, "/recommend", model="llama-3-8b", num_examples=5_000, **given)
+    for option in answer["options"]:
+        run = option["run"]
+        assert {name: run[name] for name in given} == given
+        assert run["micro_batch_size"] * run["gradient_accumulation_steps"] * option["num_gpus"] == 8
+    assert "batch" not in {reason["code"] for reason in answer["decision"]["reasons"]}
+    chosen = asked(client, "/recommend", model="llama-3-8b", num_examples=5_000)
+    assert len({option["run"]["gradient_checkpointing"] for option in chosen["options"]}) == 2
+    assert len({option["run"]["micro_batch_size"] for option in chosen["options"]}) > 1
+    assert "batch" in {reason["code"] for reason in chosen["decision"]["reasons"]}
+
+
+def test_a_70b_may_go_on_several_cards(client: TestClient) -> None:
+    answer = asked(client, "/recommend", model="llama-3-70b", method="lora", num_examples=5_000)
+    several = next(option for option in answer["options"] if option["num_gpus"] > 1)
+    assert several["run"]["strategy"] == "fsdp2"
+    assert several["offer"]["gpus_per_server"] >= several["num_gpus"]
+    codes = {reason["code"] for reason in several["reasons"]}
+    assert {"memory", "settings", "several_cards"} <= codes
+    one = asked(client, "/recommend", model="llama-3-70b", method="lora", num_examples=5_000, max_gpus=1)
+    assert {option["num_gpus"] for option in one["options"]} <= {1}
+
+
+def test_quality_is_cited_and_its_spread_shown(client: TestClient) -> None:
+    options = asked(client, "/recommend", model="llama-3.2-1b", limit=2, num_examples=2_000)["options"]
+    quality = {option["run"]["method"]: option["quality"] for option in options}
+    assert quality["full"]["share_of_full"] == 1.0
+    for method in ("lora", "qlora"):
+        assert quality[method]["share_of_full_low"] < quality[method]["share_of_full"] < 1
+        assert len(quality[method]["sources"]) >= 3
 
 
 def test_no_option_lacks_what_the_run_needs(client: TestClient) -> None:
@@ -53,9 +112,10 @@ def test_full_fine_tuning_of_a_70b_says_what_would_hold_it(client: TestClient) -
 
 
 def test_a_fix_makes_the_rejected_card_hold_the_run(client: TestClient) -> None:
-    answer = asked(client, "/recommend", model="llama-3-8b", method="lora", stack="plain", gpus_allowed=["rtx-4090"])
+    asked_for = {"model": "llama-3-8b", "method": "full", "sequence_length": 4096, "num_gpus": 1}
+    answer = asked(client, "/recommend", **asked_for, gpus_allowed=["rtx-4090"])
     (rejected,) = answer["rejected"]
-    run = {"model": "llama-3-8b", "method": "lora", "stack": "plain", "gpu": "rtx-4090", **rejected["fix"]["changes"]}
+    run = {**asked_for, "gpu": "rtx-4090", **rejected["fix"]["changes"]}
     assert asked(client, "/estimate", **run)["verdict"]["status"] == "fits"
 
 

@@ -142,7 +142,7 @@ def test_recommendations_are_in_order_of_the_converted_price() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "size", "servers"), [((1, 4, 8), 8, 2), ((1, 4), 4, 4), ((1, 8, 16), 16, 1), ((5, 2), 2, 8)]
+    ("sizes", "size", "servers"), [((1, 4, 8), 8, 2), ((1, 8, 16), 16, 1), ((8, 9), 8, 2)]
 )
 def test_cards_that_no_server_holds_are_spread_over_the_fewest_whole_ones(
     sizes: tuple[int, ...], size: int, servers: int
@@ -157,6 +157,15 @@ def test_cards_that_no_server_holds_are_spread_over_the_fewest_whole_ones(
     notes = " ".join(cost["notes"])
     assert (f"{servers} servers of {size} cards." in notes) is (servers > 1)
     assert ("the time takes 100 Gbit/s between servers of 8 cards (an assumption)" in notes) is (servers > 1)
+
+
+def test_servers_smaller_than_the_nodes_that_the_time_assumes_are_not_priced() -> None:
+    four = offer("four", "4.00", "USD", gpu="a100-80gb-sxm", gpus_per_server=4)
+    with serving(market(four)) as client:
+        assert asked(client, "/estimate", **WIDE)["cost"] is None
+        cost = asked(client, "/estimate", **WIDE, gpus_per_node=4)["cost"]
+    assert (cost["offer"]["gpus_per_server"], cost["servers"]) == (4, 4)
+    assert any("between servers of 4 cards" in note for note in cost["notes"])
 
 
 def test_the_network_that_the_run_names_is_the_one_in_the_note() -> None:

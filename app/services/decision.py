@@ -1,0 +1,144 @@
+"""What the answer leads with and why, in the numbers of the person's own case."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+from app.catalogue.facts import Period
+from app.memory.inputs import MethodKind
+from app.messages import mark, message, rounded
+from app.request import Objective, RecommendRequest
+from app.services.option_report import METHOD_STARTS
+from app.services.planned import PricedPlan, assumes_batch
+from app.services.quality import quality_of
+from app.services.ranking import cards_of
+from app.services.results import Decision, Reason
+
+_HOUR: Final = 3600
+_PRICES: Final = {
+    Period.HOUR: mark("{cards} from {provider} at {amount} {currency} an hour."),
+    Period.MONTH: mark("{cards} from {provider} at {amount} {currency} a month."),
+}
+_BESTS: Final = {
+    Objective.CHEAPEST: mark("Of {count} options that keep your limits, this is the cheapest."),
+    Objective.FASTEST: mark("Of {count} options that keep your limits, this is the fastest."),
+    Objective.BEST_QUALITY: mark(
+        "Of {count} options that keep your limits, none is expected to train a better model, and of those that are "
+        "expected to train as good a one this is the cheapest."
+    ),
+    Objective.BALANCED: mark("Of {count} options that keep your limits, this has the lowest cost times hours."),
+}
+_CHEAPER: Final = mark(
+    "The cheapest job by the same method: {amount} {currency} in {hours} hours, on {cards} from {provider}."
+)
+_FASTER: Final = mark(
+    "The fastest by the same method: {hours} hours for {amount} {currency}, on {cards} from {provider}."
+)
+
+
+def decision(
+    shown: Sequence[PricedPlan], within: Sequence[PricedPlan], shortfalls: Sequence[Reason], given: RecommendRequest
+) -> Decision:
+    """``shown`` in their order, all the options ``within`` the limits, and why methods have none."""
+    if not shown:
+        return Decision(method=None, reasons=tuple(shortfalls))
+    first = shown[0]
+    return Decision(
+        method=first.assessment.run.method,
+        reasons=(
+            *_lead(first, within, given),
+            *_other_methods(first, within),
+            *_faster_or_cheaper(first, within),
+            *_batch(first, given),
+            *shortfalls,
+        ),
+    )
+
+
+def _lead(first: PricedPlan, within: Sequence[PricedPlan], given: RecommendRequest) -> Iterator[Reason]:
+    offer = first.quote.offer
+    yield Reason(
+        code="first_option",
+        text=message(
+            _PRICES[offer.period],
+            cards=cards_of(first),
+            provider=offer.provider,
+            amount=Decimal(f"{(offer.amount * first.quote.servers).normalize():f}"),
+            currency=offer.currency,
+        ),
+    )
+    if first.paid is not None:
+        yield Reason(
+            code="job",
+            text=message(
+                "The whole job takes about {hours} hours and costs {amount} {currency}.",
+                hours=rounded(first.seconds / _HOUR, 1),
+                amount=first.paid,
+                currency=first.quote.conversion.currency,
+            ),
+        )
+    yield Reason(code="objective", text=message(_BESTS[given.optimize_for], count=len(within)))
+
+
+def _other_methods(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[Reason]:
+    """What each other method costs at least, and what published comparisons expect of it."""
+    for method in MethodKind:
+        options = [option for option in within if option.assessment.run.method is method and option.paid is not None]
+        if method is first.assessment.run.method or not options:
+            continue
+        cheapest = min(options, key=lambda option: (option.paid or Decimal(0), option.seconds))
+        yield Reason(
+            code="other_method",
+            text=message(
+                "{method} costs {amount} {currency} and takes {hours} hours at the cheapest, on {cards}; published "
+                "comparisons expect {share} % of full fine-tuning's score of it, {other} % of {chosen}.",
+                method=METHOD_STARTS[method],
+                amount=cheapest.paid or Decimal(0),
+                currency=cheapest.quote.conversion.currency,
+                hours=rounded(cheapest.seconds / _HOUR, 1),
+                cards=cards_of(cheapest),
+                share=_percent(cheapest),
+                other=_percent(first),
+                chosen=METHOD_STARTS[first.assessment.run.method],
+            ),
+        )
+
+
+def _percent(option: PricedPlan) -> int:
+    method = option.assessment.groups.method
+    return round(100 * quality_of(method.kind, method.adapter).share_of_full)
+
+
+def _faster_or_cheaper(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[Reason]:
+    """The cheapest and the fastest way to the same method, where they are other ones."""
+    same = [option for option in within if option.assessment is first.assessment and option.paid is not None]
+    if first.paid is None or not same:
+        return
+    cheapest = min(same, key=lambda option: (option.paid or Decimal(0), option.seconds))
+    fastest = min(same, key=lambda option: (option.seconds, option.paid or Decimal(0)))
+    if cheapest.paid is not None and cheapest.paid < first.paid:
+        yield Reason(code="cheaper", text=_instead(_CHEAPER, cheapest))
+    if fastest.seconds < first.seconds:
+        yield Reason(code="faster", text=_instead(_FASTER, fastest))
+
+
+def _instead(template: str, option: PricedPlan) -> str:
+    return message(
+        template,
+        cards=cards_of(option),
+        provider=option.quote.offer.provider,
+        amount=option.paid or Decimal(0),
+        currency=option.quote.conversion.currency,
+        hours=rounded(option.seconds / _HOUR, 1),
+    )
+
+
+def _batch(first: PricedPlan, given: RecommendRequest) -> Iterator[Reason]:
+    if assumes_batch(given):
+        yield Reason(
+            code="batch",
+            text=message(
+                "Every option trains {sequences} sequences a step, an assumption: global_batch_size says otherwise.",
+                sequences=first.plan.global_batch_size,
+            ),
+        )
