@@ -47,8 +47,8 @@ class ServeRequest(BaseModel):
     serve_as: Annotated[
         ServeAs,
         Field(
-            description="merged: adapters merged into 16-bit weights; gptq, awq: the merged model in 4 bits; adapters: "
-            "a 16-bit base that many adapters share."
+            description="Merged into 16-bit weights, the same in 4 bits by GPTQ or AWQ, or a 16-bit base that many "
+            "adapters share."
         ),
         About(
             label="Serve as",

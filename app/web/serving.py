@@ -209,7 +209,7 @@ class _Answer:
             offers_text=_(
                 "Servers that surely hold {count} requests at once, by what they cost in a month of 730 hours."
             ).format(count=fmt.integer(asked.concurrent_requests)),
-            offer_heads=(_("A month"), _("Requests at once"), _("Offer")),
+            offer_heads=(_("At once"), _("A month")),
             offers=tuple(self._offer(option) for option in result.options[:FIRST_OFFERS]),
             warnings=tuple(_(notice.text) for notice in result.warnings),
             assumptions=tuple(_(text) for text in result.assumptions),
@@ -337,12 +337,11 @@ class _Answer:
             name=cards_text(placed, fmt),
             url=page_link({**self._form.texts, "gpu": placed.gpu}, path=PATH),
             cells=(
-                Cell(text=_money(option, fmt), url=""),
                 Cell(text=requests_text(placed, fmt), url=""),
                 Cell(
-                    text=price_text(option.offer, fmt),
+                    text=_money(option, fmt),
                     url=self._order_of(option.offer),
-                    detail=price_note(option.offer, fmt),
+                    detail=f"{price_text(option.offer, fmt)} · {price_note(option.offer, fmt)}",
                 ),
             ),
         )
