@@ -11,13 +11,13 @@ from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Pr
 from app.memory.moments import WHOLE, Spread, StepMoment
 from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
-    COLLECTIVES_BYTES,
+    COLLECTIVES,
     COVERAGE,
-    CUDA_CONTEXT_BYTES,
     SLACK_MEDIAN,
     Evidence,
     allocated_interval,
-    required_interval,
+    context_of,
+    held_interval,
     reserved_interval,
     share,
     workspace_bytes,
@@ -43,12 +43,20 @@ from app.memory.phases import (
     updating_phases,
 )
 from app.memory.policy import Policy, make_policy
-from app.memory.result import ComponentName, Interval, MemoryEstimate, Notice, OverheadName
+from app.memory.result import ComponentName, Interval, MemoryEstimate, Notice, Outside, OverheadName
 from app.memory.states import States, model_states
 from app.memory.verdict import judge
 from app.messages import mark, message
 
-__all__ = ["estimate_memory", "judge", "largest_micro_batch", "required_bytes", "required_range"]
+__all__ = [
+    "estimate_memory",
+    "judge",
+    "largest_micro_batch",
+    "on_card",
+    "range_without_context",
+    "required_bytes",
+    "required_range",
+]
 
 
 def estimate_memory(
@@ -63,13 +71,14 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Bytes that one GPU, the fullest of the run's, holds in each phase of a training step, and their peak.
 
-    ``device`` only decides library workspaces; without one they are an Ampere card's. Without workspaces the
-    figure is what traced runs count.
+    ``device`` only decides library workspaces and the CUDA context; without one the first are an Ampere card's.
+    Without workspaces the figure is what traced runs count.
     """
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
+    context = context_of(device)
     estimates = [
-        _estimate_rank(_place_rank(part, method, precision, batch, layout, workspaces), layout)
+        _estimate_rank(_place_rank(part, method, precision, batch, layout, workspaces), layout, context)
         for part in stages(architecture, layout.pipeline * layout.split)
     ]
     fullest = max(estimates, key=lambda estimate: estimate.peak_allocated_bytes)
@@ -101,7 +110,7 @@ def required_bytes(
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
     peak_bytes, _ = _fullest(architecture, method, precision, batch, layout, workspaces)
-    return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _context_bytes(layout)
+    return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _outside(device, layout).typical_bytes
 
 
 def required_range(
@@ -115,10 +124,41 @@ def required_range(
     include_workspaces: bool = True,
 ) -> Interval:
     """``required`` of :func:`estimate_memory` alone, which the verdict is made from: for searches, at half its cost."""
-    layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
+    held = range_without_context(architecture, method, precision, batch, cluster, workspaces=workspaces)
+    return held.beside(context_of(device))
+
+
+def range_without_context(
+    architecture: Architecture,
+    method: Method,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster | None = None,
+    *,
+    workspaces: int,
+) -> Interval:
+    """``required`` but for the CUDA context: all that cards with ``workspaces`` bytes of them share."""
+    layout = cluster_layout(cluster, method)
     peak_bytes, fullest = _fullest(architecture, method, precision, batch, layout, workspaces)
-    return _required(allocated_interval(peak_bytes, _evidence(fullest, layout)), layout)
+    held = held_interval(allocated_interval(peak_bytes, _evidence(fullest, layout)))
+    return held if layout.is_single else held.beside(COLLECTIVES)
+
+
+def on_card(estimate: MemoryEstimate, device: Device | None) -> MemoryEstimate:
+    """An estimate made for a card with library workspaces of the same size: of these cards only the context differs."""
+    context = context_of(device)
+    if context == estimate.context:
+        return estimate
+    change = context - estimate.context
+    slack, outside = estimate.overheads
+    return replace(
+        estimate,
+        context=context,
+        required_bytes=estimate.required_bytes + change.typical_bytes,
+        required=estimate.required.beside(change),
+        overheads=(slack, overhead(OverheadName.CUDA_CONTEXT, outside.bytes + change.typical_bytes)),
+    )
 
 
 def _fullest(
@@ -137,12 +177,12 @@ def _fullest(
     return max([(rank.peak_bytes(), rank) for rank in ranks], key=itemgetter(0))
 
 
-def _required(allocated: Interval, layout: Layout) -> Interval:
-    return required_interval(allocated, extra=_context_bytes(layout) - CUDA_CONTEXT_BYTES)
+def _outside(device: Device | None, layout: Layout) -> Outside:
+    return _beside_collectives(context_of(device), layout)
 
 
-def _context_bytes(layout: Layout) -> int:
-    return CUDA_CONTEXT_BYTES + (0 if layout.is_single else COLLECTIVES_BYTES)
+def _beside_collectives(context: Outside, layout: Layout) -> Outside:
+    return context if layout.is_single else context + COLLECTIVES
 
 
 @dataclass(slots=True)
@@ -232,24 +272,26 @@ def _place_rank(
     )
 
 
-def _estimate_rank(placed: _Rank, layout: Layout) -> MemoryEstimate:
+def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEstimate:
     architecture, batch, phases = placed.architecture, placed.batch, placed.phases()
     peak = max(phases, key=lambda phase: phase.bytes)
-    allocated = allocated_interval(peak.bytes, _evidence(placed, layout))
-    slack, context = share(peak.bytes, SLACK_MEDIAN), _context_bytes(layout)
+    evidence = _evidence(placed, layout)
+    allocated = allocated_interval(peak.bytes, evidence)
+    slack, outside = share(peak.bytes, SLACK_MEDIAN), _beside_collectives(context, layout)
     return MemoryEstimate(
         parameters=placed.states.counts,
         peak_allocated_bytes=peak.bytes,
         peak_allocated=allocated,
         peak_reserved_bytes=peak.bytes + slack,
-        peak_reserved=reserved_interval(allocated),
-        required_bytes=peak.bytes + slack + context,
-        required=_required(allocated, layout),
+        peak_reserved=reserved_interval(peak.bytes, evidence, lengths_vary=not batch.packing),
+        required_bytes=peak.bytes + slack + outside.typical_bytes,
+        required=held_interval(allocated).beside(outside),
+        context=context,
         coverage=COVERAGE,
         peak_phase=peak.name,
         overheads=(
             overhead(OverheadName.ALLOCATOR_SLACK, slack),
-            overhead(OverheadName.CUDA_CONTEXT, context),
+            overhead(OverheadName.CUDA_CONTEXT, outside.typical_bytes),
         ),
         host_bytes=placed.states.host,
         assumptions=_assumptions(architecture, placed.method, placed.policy, batch, layout),

@@ -4,10 +4,11 @@ From traced, simulated and published runs; each says where it is from. ``require
 figures exist for one card and one source only, and every estimate says so.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 
 from app.memory.device import Device
-from app.memory.result import Interval
+from app.memory.result import Interval, Outside
 from app.units import MIB
 
 CUBLAS_WORKSPACE_BYTES = {8: 8_519_680, 9: 32 * MIB, 10: 32 * MIB}
@@ -16,13 +17,25 @@ CUBLAS_WORKSPACE_BYTES = {8: 8_519_680, 9: 32 * MIB, 10: 32 * MIB}
 
 DEFAULT_WORKSPACE_BYTES = CUBLAS_WORKSPACE_BYTES[8]
 
-CUDA_CONTEXT_BYTES = 480 * MIB
-"""Typical context of a PyTorch 2 process with cuBLAS and bitsandbytes loaded on Ampere to Hopper. Reported
-figures run from about 300 to 800 MiB by architecture and by how many kernels are loaded; the interval has both."""
-CUDA_CONTEXT_LOW_BYTES = 300 * MIB
-CUDA_CONTEXT_HIGH_BYTES = 800 * MIB
 
-COLLECTIVES_BYTES = 384 * MIB
+CUDA_CONTEXT = Outside(300 * MIB, 480 * MIB, 800 * MIB)
+"""Where nothing is known of such a card: about what is reported of PyTorch 2 processes on Ampere to Hopper."""
+
+CUDA_CONTEXTS: Mapping[tuple[int, int], Outside] = {
+    (7, 5): Outside(101 * MIB, 127 * MIB, 203 * MIB),
+    (8, 0): Outside(347 * MIB, 455 * MIB, 752 * MIB),
+    (8, 6): Outside(179 * MIB, 217 * MIB, 336 * MIB),
+    (8, 9): Outside(354 * MIB, 491 * MIB, 781 * MIB),
+    (9, 0): Outside(574 * MIB, 717 * MIB, 1137 * MIB),
+    (12, 0): Outside(506 * MIB, 607 * MIB, 928 * MIB),
+}
+"""By compute capability, from 18 processes on cards of known kind: median, and from 0.85 of the least to 1.5 times the
+most (``python -m benchmarks.accuracy.contexts``). Larger chips set aside more, and newer ones load larger kernels."""
+
+CUDA_CONTEXT_LOW_BYTES = min(outside.low_bytes for outside in (CUDA_CONTEXT, *CUDA_CONTEXTS.values()))
+"""No process on any card holds less."""
+
+COLLECTIVES = Outside(192 * MIB, 384 * MIB, 768 * MIB)
 """NCCL's communicator, outside PyTorch's allocator. Not measured: buffers of 4 MiB (``NCCL_BUFFSIZE``) over an assumed
 96 of channel and direction; the interval takes half and twice as much."""
 
@@ -32,24 +45,22 @@ SLACK_HIGH = (187, 1000)
 """What the allocator cannot do without, as a share of the allocated peak: median and 90th percentile of 39 simulated
 runs. Of 14 measured runs that nearly fill their card it is 0.006 to 0.124, median 0.050; the low end is theirs."""
 
-RESERVED_LOW = (8, 1000)
-RESERVED_HIGH = (406, 1000)
-"""What the allocator keeps where the card has room, as a share of the allocated peak: 5th and 95th percentile of 47
-measured runs, device-level use less the context. Blocks of logits that fit nothing else stay until the card is full:
-0.04 to 0.08 where a fused loss or the optimizer step decides the peak, 0.14 to 0.43 where all logits are held.
-Both: ``python -m benchmarks.accuracy.measured_intervals``."""
+RESERVED_EQUAL_LENGTHS = ((1007, 1000), (1411, 1000))
+RESERVED_VARYING_LENGTHS = ((1020, 1000), (2800, 1000))
+"""What the allocator keeps where the card has room, as a multiple of the allocated peak. Of 47 measured runs whose
+sequences are all of one length (device-level use less the context), and of 34 whose samples differ in length, so that
+blocks cut for one fit no other. Conformal 90 % intervals (``python -m benchmarks.accuracy.measured_intervals``)."""
 
 
 class Evidence(Enum):
     """What the allocated peak of a kind of run was checked against, as the low and high end of its interval.
 
-    Each end is a fraction of the peak. Those of sharded runs are the 5th and 95th percentile of measured over
-    estimated, never narrower than one GPU's (``python -m benchmarks.accuracy.measured_intervals``).
+    Each end is a fraction of the peak (``python -m benchmarks.accuracy.measured_intervals``). Those of sharded runs are
+    the 5th and 95th percentile of measured over estimated, never narrower than one GPU's.
     """
 
-    ONE_GPU = ((98, 100), (103, 100))
-    """Traced runs lie within 1 %; library versions and kernels differ by a little more. Set before any measured run was
-    looked at; 39 of 47 lie within, and 37 of the 39 that are not GPT-BigCode's."""
+    ONE_GPU = ((973, 1000), (1002, 1000))
+    """Conformal 90 % interval of 47 measured runs: -3.1 % to +0.4 %. Of 825 traced runs 97 % lie within."""
     FULL_SHARDED = ((95, 100), (103, 100))
     """16 published FSDP runs of full fine-tuning: -4.1 % to +0.4 %."""
     ADAPTERS_SHARDED = ((96, 100), (103, 100))
@@ -72,6 +83,13 @@ def workspace_bytes(device: Device | None) -> int:
     return CUBLAS_WORKSPACE_BYTES.get(device.compute_capability[0], DEFAULT_WORKSPACE_BYTES)
 
 
+def context_of(device: Device | None) -> Outside:
+    """The CUDA context of a process on this device; a common one where none is given or nothing is known of it."""
+    if device is None or device.compute_capability is None:
+        return CUDA_CONTEXT
+    return CUDA_CONTEXTS.get(device.compute_capability, CUDA_CONTEXT)
+
+
 def share(bytes_: int, fraction: tuple[int, int]) -> int:
     """``bytes_ × numerator ÷ denominator``, in whole bytes."""
     return bytes_ * fraction[0] // fraction[1]
@@ -83,19 +101,23 @@ def allocated_interval(peak_bytes: int, evidence: Evidence) -> Interval:
     return Interval(share(peak_bytes, low), share(peak_bytes, high))
 
 
-def reserved_interval(allocated: Interval) -> Interval:
-    """The interval of the reserved peak on a card with room: the allocated one with what the allocator keeps."""
-    low, high = allocated.low_bytes, allocated.high_bytes
-    return Interval(low + share(low, RESERVED_LOW), high + share(high, RESERVED_HIGH))
+def reserved_interval(peak_bytes: int, evidence: Evidence, *, lengths_vary: bool) -> Interval:
+    """The interval of the reserved peak on a card with room.
+
+    Measured on one GPU; wider by as much as the allocated peak's is wider where that rests on less.
+    """
+    (low, low_of), (high, high_of) = RESERVED_VARYING_LENGTHS if lengths_vary else RESERVED_EQUAL_LENGTHS
+    known, this = (allocated_interval(10**6, kind) for kind in (Evidence.ONE_GPU, evidence))
+    return Interval(
+        peak_bytes * low * this.low_bytes // (low_of * known.low_bytes),
+        peak_bytes * high * this.high_bytes // (high_of * known.high_bytes),
+    )
 
 
-def required_interval(allocated: Interval, *, extra: int = 0) -> Interval:
-    """The interval of what a card must hold: under pressure the allocator gives back what it can do without.
+def held_interval(allocated: Interval) -> Interval:
+    """The interval of what PyTorch must hold: under pressure the allocator gives back what it can do without.
 
-    ``extra`` bytes are held outside the allocator beside the context.
+    A card must hold that ``beside`` the context.
     """
     low, high = allocated.low_bytes, allocated.high_bytes
-    return Interval(
-        low + share(low, SLACK_LOW) + CUDA_CONTEXT_LOW_BYTES + extra // 2,
-        high + share(high, SLACK_HIGH) + CUDA_CONTEXT_HIGH_BYTES + extra * 2,
-    )
+    return Interval(low + share(low, SLACK_LOW), high + share(high, SLACK_HIGH))

@@ -69,6 +69,33 @@ class Interval:
     low_bytes: int
     high_bytes: int
 
+    def beside(self, outside: "Outside") -> "Interval":
+        """The interval with what stands outside the allocator."""
+        return Interval(self.low_bytes + outside.low_bytes, self.high_bytes + outside.high_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Bytes that a process holds beside PyTorch's allocator: what is typical, and an interval."""
+
+    low_bytes: int
+    typical_bytes: int
+    high_bytes: int
+
+    def __add__(self, other: "Outside") -> "Outside":
+        return Outside(
+            self.low_bytes + other.low_bytes,
+            self.typical_bytes + other.typical_bytes,
+            self.high_bytes + other.high_bytes,
+        )
+
+    def __sub__(self, other: "Outside") -> "Outside":
+        return Outside(
+            self.low_bytes - other.low_bytes,
+            self.typical_bytes - other.typical_bytes,
+            self.high_bytes - other.high_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -100,6 +127,8 @@ class MemoryEstimate:
     peak_reserved: Interval
     required_bytes: int
     required: Interval
+    context: Outside
+    """The CUDA context in ``required``."""
     coverage: float
     peak_phase: PhaseName
     overheads: tuple[Component, ...]

@@ -9,11 +9,11 @@ from typing import Final
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
-from app.memory.estimate import estimate_memory
+from app.memory.estimate import estimate_memory, on_card
 from app.memory.inputs import Batch, Cluster, Method, Precision, Strategy
-from app.memory.overheads import workspace_bytes
+from app.memory.overheads import context_of, workspace_bytes
 from app.memory.result import MemoryEstimate
-from app.planning.inverse import furthest, least_count
+from app.planning.inverse import SharedOut, furthest, least_count
 from app.request import MOST_GPUS, Groups
 
 SHARDED: Final = Strategy.FSDP2
@@ -21,7 +21,7 @@ SHARDED: Final = Strategy.FSDP2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _AnyLike:
-    """A card for a key of the cache: all with workspaces of one size are the same to the memory model."""
+    """A card for a key of the cache: all with workspaces of one size differ in their context only."""
 
     workspace_bytes: int
     device: Device | None = field(compare=False)
@@ -38,7 +38,21 @@ def estimate_on(architecture: Architecture, groups: Groups, count: int, device: 
     """The run on a number of cards that its degrees divide, fully sharded, the micro-batch of a card unchanged."""
     cluster = replace(groups.cluster, num_gpus=count, strategy=SHARDED)
     card = _AnyLike(workspace_bytes=workspace_bytes(device), device=device)
-    return _sharded(architecture, groups.method, groups.precision, groups.batch, cluster, card)
+    return on_card(_sharded(architecture, groups.method, groups.precision, groups.batch, cluster, card), device)
+
+
+@lru_cache(maxsize=1024)
+def _spread(
+    architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, card: _AnyLike
+) -> SharedOut:
+    """What PyTorch must have of such a card at the high end, without the context, by how many there are."""
+
+    def high_bytes(count: int) -> int:
+        several = replace(cluster, num_gpus=count)
+        estimate = _sharded(architecture, method, precision, batch, several, card)
+        return estimate.required.high_bytes - estimate.context.high_bytes
+
+    return SharedOut(high_bytes)
 
 
 def counts_of(cluster: Cluster, most: int) -> Sequence[int]:
@@ -50,17 +64,15 @@ def counts_of(cluster: Cluster, most: int) -> Sequence[int]:
 def fewest_gpus(architecture: Architecture, groups: Groups, device: Device) -> int | None:
     """The smallest number of these cards that holds the run, fully sharded; None where 64 do not."""
     counts = [count for count in counts_of(groups.cluster, MOST_GPUS) if count > 1]
-    if not counts:
-        return None
-
-    def needed(count: int) -> int:
-        return estimate_on(architecture, groups, count, device).required.high_bytes
-
-    usable_bytes, most = device.usable_bytes, needed(counts[0])
-    if most > usable_bytes:
+    cluster = replace(groups.cluster, num_gpus=1, strategy=SHARDED)
+    card = _AnyLike(workspace_bytes=workspace_bytes(device), device=device)
+    spread = _spread(architecture, groups.method, groups.precision, groups.batch, cluster, card)
+    usable_bytes = device.usable_bytes - context_of(device).high_bytes
+    if not counts or spread.at(counts[0]) > usable_bytes:
         return None
     guess = len(counts) - 1
     if guess > 0:
-        likely = least_count((counts[-1], needed(counts[-1])), (counts[0], most), usable_bytes)
+        few, many = counts[-1], counts[0]
+        likely = least_count((few, spread.at(few)), (many, spread.at(many)), usable_bytes)
         guess -= bisect_left(counts[::-1], likely)
-    return furthest(lambda count: needed(count) <= usable_bytes, counts, guess=guess).answer
+    return furthest(lambda count: spread.fits(count, usable_bytes), counts, guess=guess).answer

@@ -6,7 +6,7 @@ from typing import Final
 from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.memory.overheads import required_interval
+from app.memory.overheads import held_interval
 from app.memory.result import Interval, MemoryEstimate
 from app.request import RequestError, Run
 from app.services.assess import Assessment
@@ -57,7 +57,8 @@ def verdict_at(estimate: MemoryEstimate, micro_batch_size: int, usable_bytes: in
     """
     peak = estimate.growth.peak_bytes(micro_batch_size)
     known, range_ = estimate.peak_allocated_bytes, estimate.peak_allocated
-    needed = required_interval(Interval(peak * range_.low_bytes // known, peak * range_.high_bytes // known))
+    allocated = Interval(peak * range_.low_bytes // known, peak * range_.high_bytes // known)
+    needed = held_interval(allocated).beside(estimate.context)
     overhead = estimate.required_bytes - estimate.peak_reserved_bytes
     middle = peak * estimate.peak_reserved_bytes // estimate.peak_allocated_bytes + overhead
     if needed.high_bytes <= usable_bytes:
@@ -111,7 +112,7 @@ def heat_map(
             ),
             shade=shade,
             edge=" ".join(name for name, drawn in (("er", fits and right), ("eb", fits and below)) if drawn),
-            verdict=_(VERDICTS[verdict]).lower(),
+            verdict=fmt.within(_(VERDICTS[verdict])),
         )
 
     return HeatMap(

@@ -17,6 +17,8 @@ from app.request import parse_json, resolve
 from app.units import GIB
 from benchmarks.accuracy.measured import DATA as OUTPUT
 from benchmarks.accuracy.measured import SHARDED
+from benchmarks.accuracy.unclear import DATA as UNCLEAR
+from benchmarks.accuracy.unclear_import import unclear_rows
 
 SERVED = Path(__file__).parents[2] / "app" / "services" / "measured_runs.json"
 """What an estimate shows beside itself: the included runs, each with the size of its model."""
@@ -93,14 +95,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if model.get("build"):
             shapes.setdefault(model["id"], {"model_type": model["model_type"], **model["build"]["config"]})
     with options.runs.open(encoding="utf-8", newline="") as file:
-        translated = [row for run in csv.DictReader(file) for row in _translated(run, shapes)]
+        published = list(csv.DictReader(file))
+    translated = [row for run in published for row in _translated(run, shapes)]
+    unclear = [row for run in published for row in unclear_rows(run, shapes.get(run["hf_model"]))]
     rows = [row for row in translated if "num_gpus" not in row["request"]]
     sharded = [row for row in translated if "num_gpus" in row["request"]]
-    for path, lines in ((OUTPUT, rows), (SHARDED, sharded)):
+    for path, lines in ((OUTPUT, rows), (SHARDED, sharded), (UNCLEAR, unclear)):
         path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
     served = [dict(_served(row)) for row in rows if row["config"] and not row["excluded"]]
     SERVED.write_text(json.dumps(served, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(rows)} runs on one GPU, {len(served)} served, {len(sharded)} sharded")
+    print(f"{len(rows)} runs on one GPU, {len(served)} served, {len(sharded)} sharded, {len(unclear)} unclear")
     return 0
 
 

@@ -1,28 +1,36 @@
 """Where the intervals of ``app/memory/overheads.py`` come from: ``python -m benchmarks.accuracy.measured_intervals``.
 
-Reserved memory is read off device-level use (nvidia-smi, less what was in use before the run) less the CUDA context,
-on the runs that report both it and the allocator's peak. The share by which it exceeds the allocated peak depends on
-the room that is left: blocks that fit nothing are kept until the card is full. So what a card *must* have is read off
-the runs that nearly fill theirs, and what PyTorch *will* hold off all of them.
+Each end is a conformal quantile: of n multiples in order, the k-th from below and from above with k = ⌊(n + 1) ÷ 20⌋. A
+further run of the same kind lies between with at least 90 %, whatever the distribution. Coverage is counted on runs
+that had no part in it: each table's, or model's, with an interval set on the others.
+
+Reserved memory of runs with equal lengths is read off device-level use (nvidia-smi, less what was in use before the
+run) less the CUDA context, where the allocator's peak is reported too. Where lengths vary it is what
+``max_memory_reserved`` said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.memory.overheads import CUDA_CONTEXT_BYTES
+from app.memory.overheads import CUDA_CONTEXTS
 from app.units import GIB
 from benchmarks.accuracy.distribution import quantile
 from benchmarks.accuracy.measured import SHARDED, MeasuredComparison, compare_all_measured, load_measured
 
 CARD_BYTES = 80 * GIB
 """Every run with a device-level figure was on an A100 of 80 GB."""
+CONTEXT_BYTES = CUDA_CONTEXTS[8, 0].typical_bytes
 NEARLY_FULL = 0.82
 LOW, HIGH = 0.05, 0.95
+ONE_IN = 20
+"""A twentieth may lie beyond each end: 90 % between."""
+
+Key = Callable[[MeasuredComparison], str]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Coverage on runs whose model had no part in setting the interval."""
+    """Coverage on runs that had no part in setting the interval."""
 
     covered: int
     count: int
@@ -35,13 +43,13 @@ class HeldOut:
 def reserved_share(item: MeasuredComparison) -> float:
     """What the process held beyond our allocated peak, as a share of it. Only where the device's use is known."""
     assert item.run.device_bytes is not None
-    return (item.run.device_bytes - CUDA_CONTEXT_BYTES) / item.estimate.peak_allocated_bytes - 1
+    return (item.run.device_bytes - CONTEXT_BYTES) / item.estimate.peak_allocated_bytes - 1
 
 
 def slack_share(item: MeasuredComparison) -> float:
     """The same beyond the measured allocated peak: the allocator's alone."""
     assert item.run.device_bytes is not None
-    return (item.run.device_bytes - CUDA_CONTEXT_BYTES) / item.run.measured_bytes - 1
+    return (item.run.device_bytes - CONTEXT_BYTES) / item.run.measured_bytes - 1
 
 
 def with_device(items: Sequence[MeasuredComparison]) -> list[MeasuredComparison]:
@@ -54,16 +62,35 @@ def nearly_full(items: Sequence[MeasuredComparison]) -> list[MeasuredComparison]
     return [item for item in with_device(items) if (item.run.device_bytes or 0) >= NEARLY_FULL * CARD_BYTES]
 
 
-def leave_one_model_out(items: Sequence[MeasuredComparison], values: Sequence[float]) -> HeldOut:
-    """Set the 5th and 95th percentile on the other models' runs, count how many of this model's lie between."""
+def conformal(values: Sequence[float]) -> tuple[float, float]:
+    """The ends that a further value lies between with at least 90 %; the extremes where there are few."""
+    ascending = sorted(values)
+    place = max(1, (len(ascending) + 1) // ONE_IN)
+    return ascending[place - 1], ascending[-place]
+
+
+def model_of(item: MeasuredComparison) -> str:
+    """To leave out a model's runs."""
+    return item.run.model
+
+
+def table_of(item: MeasuredComparison) -> str:
+    """To leave out a table's runs: one stack of software and one way of measuring."""
+    return item.run.family_of_runs
+
+
+def leave_out(items: Sequence[MeasuredComparison], values: Sequence[float], key: Key) -> HeldOut:
+    """Set the interval without a group's runs and count how many of them lie in it, group by group."""
     covered = 0
-    for model in {item.run.model for item in items}:
-        others = sorted(value for item, value in zip(items, values, strict=True) if item.run.model != model)
-        low, high = quantile(others, LOW), quantile(others, HIGH)
-        covered += sum(
-            low <= value <= high for item, value in zip(items, values, strict=True) if item.run.model == model
-        )
+    for group in {key(item) for item in items}:
+        low, high = conformal([value for item, value in zip(items, values, strict=True) if key(item) != group])
+        covered += sum(low <= value <= high for item, value in zip(items, values, strict=True) if key(item) == group)
     return HeldOut(covered, len(items))
+
+
+def with_varying_lengths(items: Sequence[MeasuredComparison]) -> list[MeasuredComparison]:
+    """Runs that report what PyTorch reserved over samples of many lengths."""
+    return [item for item in items if item.run.statistic == "reserved" and not item.run.request.get("packing")]
 
 
 def describe(values: Sequence[float]) -> str:
@@ -76,6 +103,11 @@ def describe(values: Sequence[float]) -> str:
 def excess(item: MeasuredComparison) -> float:
     """Measured over estimated, less one."""
     return 1 / (1 + item.error) - 1
+
+
+def reserved_excess(item: MeasuredComparison) -> float:
+    """What was reserved over our allocated peak, less one. Only where that was measured."""
+    return item.run.measured_bytes / item.estimate.peak_allocated_bytes - 1
 
 
 def sharded(*, trains_base: bool) -> list[MeasuredComparison]:
@@ -91,13 +123,20 @@ def main() -> int:
     print("slack over the measured allocated peak, 5 %, median, 95 %")
     print("  all runs        ", describe([slack_share(item) for item in device]))
     print("  nearly full card", describe([slack_share(item) for item in nearly_full(items)]))
-    left_out = leave_one_model_out(device, [reserved_share(item) for item in device])
-    print(f"reserved, set on the other models' runs: {left_out.covered} of {left_out.count} covered")
     counted = [item for item in items if item.counts_for_target]
-    print("measured ÷ estimated allocated, less one")
-    print("  tier A          ", describe([excess(item) for item in counted]))
-    print(f"allocated interval as served: {sum(item.covered for item in counted)} of {len(counted)} covered")
-    print("the same over several GPUs, weights sharded (FSDP)")
+    varying = with_varying_lengths(items)
+    print("as a multiple of our allocated peak: conformal ends, and coverage without the model's or table's own runs")
+    for words, members, values in (
+        ("allocated, tier A      ", counted, [1 + excess(item) for item in counted]),
+        ("reserved, equal lengths", device, [1 + reserved_share(item) for item in device]),
+        ("reserved, varying ones ", varying, [1 + reserved_excess(item) for item in varying]),
+    ):
+        low, high = conformal(values)
+        keys = [key for key in (model_of, table_of) if len({key(item) for item in members}) > 1]
+        found = [leave_out(members, values, key) for key in keys]
+        held_out = " ".join(f"{one.covered}/{one.count}" for one in found)
+        print(f"  {words} {low:.4f} {high:.4f}   {held_out}")
+    print("allocated over several GPUs, weights sharded (FSDP), less one")
     for words, trains_base in (("full fine-tuning", True), ("adapters        ", False)):
         print(f"  {words}", describe([excess(item) for item in sharded(trains_base=trains_base)]))
     return 0

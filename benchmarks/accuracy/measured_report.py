@@ -7,7 +7,20 @@ from app.units import GIB
 from benchmarks.accuracy.distribution import quantile
 from benchmarks.accuracy.explain import percent
 from benchmarks.accuracy.measured import MeasuredComparison, MeasuredRun
-from benchmarks.accuracy.measured_intervals import leave_one_model_out, nearly_full, reserved_share, with_device
+from benchmarks.accuracy.measured_intervals import (
+    CONTEXT_BYTES,
+    Key,
+    conformal,
+    excess,
+    leave_out,
+    model_of,
+    nearly_full,
+    reserved_excess,
+    reserved_share,
+    table_of,
+    with_device,
+    with_varying_lengths,
+)
 
 FAR = 0.10
 
@@ -66,33 +79,43 @@ def _by_source(items: Sequence[MeasuredComparison]) -> Iterator[str]:
         yield _row(f"{statistic}: {source}", members)
 
 
+INTERVALS = """\
+Each interval is a conformal one: of n measured values as multiples of ours, in order, the k-th from below and from
+above, k = ⌊(n + 1) ÷ 20⌋. *Without its own* counts coverage on runs that had no part in it: each table's, or model's,
+with an interval set on the others alone."""
+
+
 def _coverage(items: Sequence[MeasuredComparison]) -> Iterator[str]:
-    device = with_device(items)
-    held_out = leave_one_model_out(device, [reserved_share(item) for item in device])
-    reserved = sum(
-        item.estimate.peak_reserved.low_bytes
-        <= (item.run.device_bytes or 0) - _context(item)
-        <= item.estimate.peak_reserved.high_bytes
-        for item in device
-    )
+    device, varying = with_device(items), with_varying_lengths(items)
+    counted = [item for item in items if item.counts_for_target]
+    yield INTERVALS + "\n"
+    yield "| interval | n | multiples of our allocated peak | without its own table's | without its own model's |"
+    yield "| --- | --: | --: | --: | --: |"
+    for name, members, values in (
+        ("allocated", counted, [1 + excess(item) for item in counted]),
+        ("reserved, sequences of one length", device, [1 + reserved_share(item) for item in device]),
+        ("reserved, samples of many lengths", varying, [1 + reserved_excess(item) for item in varying]),
+    ):
+        low, high = conformal(values)
+        cells = [_held_out(members, values, key) for key in (table_of, model_of)]
+        yield f"| {name} | {len(members)} | {low:.3f} to {high:.3f} | {' | '.join(cells)} |"
     full = nearly_full(items)
     required = sum(
         item.estimate.required.low_bytes <= (item.run.device_bytes or 0) <= item.estimate.required.high_bytes
         for item in full
     )
     yield (
-        f"- *Reserved*, read off device-level use less the context: {reserved} of {len(device)} in the interval as "
-        f"served; {held_out.covered} of {held_out.count} ({100 * held_out.share:.0f} %) when it is set on the other "
-        "models' runs alone."
-    )
-    yield (
-        "- *Required* is **not validated**: device-level figures exist for one card and one source. "
-        f"Of the {len(full)} runs that nearly fill it {required} lie in the interval."
+        "\n*Reserved* with sequences of one length is device-level use less an A100's context "
+        f"({CONTEXT_BYTES >> 20} MiB). *Required* is **not validated**: device-level figures exist for one card and "
+        f"one source. Of the {len(full)} runs that nearly fill it {required} lie in the interval."
     )
 
 
-def _context(item: MeasuredComparison) -> int:
-    return item.estimate.required_bytes - item.estimate.peak_reserved_bytes
+def _held_out(items: Sequence[MeasuredComparison], values: Sequence[float], key: Key) -> str:
+    if len({key(item) for item in items}) == 1:
+        return "one only"
+    found = leave_out(items, values, key)
+    return f"{found.covered} ({100 * found.share:.0f} %)"
 
 
 def _far(items: Sequence[MeasuredComparison]) -> Iterator[str]:

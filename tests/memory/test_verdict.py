@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from app.memory.build import parse_config
 from app.memory.device import DenseRates, Device, Verdict
-from app.memory.estimate import judge, largest_micro_batch
-from app.memory.overheads import CUDA_CONTEXT_BYTES, Evidence, allocated_interval, workspace_bytes
+from app.memory.estimate import estimate_memory, judge, largest_micro_batch, on_card, required_bytes, required_range
+from app.memory.overheads import CUDA_CONTEXT, CUDA_CONTEXTS, Evidence, allocated_interval, context_of, workspace_bytes
 from app.memory.result import ComponentName, MemoryEstimate, OverheadName
 from app.units import GIB, MIB
-from tests.memory.runs import estimate, groups, part
+from tests.memory.runs import SMALL, estimate, groups, part
 
 CARD = Device(
     slug="card",
@@ -87,7 +88,7 @@ def test_the_largest_micro_batch_fits_and_the_next_does_not(fields: dict[str, An
 def test_no_micro_batch_fits_a_card_that_the_weights_fill() -> None:
     result = estimate(include_workspaces=True)
     assert largest_micro_batch(result, 16 * MIB) == 0
-    assert largest_micro_batch(result, CUDA_CONTEXT_BYTES) == 0
+    assert largest_micro_batch(result, CUDA_CONTEXT.typical_bytes) == 0
 
 
 def test_overheads_lead_from_allocated_to_required() -> None:
@@ -109,6 +110,25 @@ def test_workspaces_are_a_component_that_traces_leave_out() -> None:
 def test_workspaces_by_compute_capability(capability: tuple[int, int], expected: int) -> None:
     assert workspace_bytes(replace(CARD, compute_capability=capability)) == expected
     assert workspace_bytes(None) == 8_519_680
+
+
+@pytest.mark.parametrize("capability", [*CUDA_CONTEXTS, (6, 1), None])
+def test_the_context_is_the_card_s_own_where_it_is_known(capability: tuple[int, int] | None) -> None:
+    context = context_of(replace(CARD, compute_capability=capability))
+    assert context == (CUDA_CONTEXTS.get(capability, CUDA_CONTEXT) if capability else CUDA_CONTEXT)
+    assert context.low_bytes < context.typical_bytes < context.high_bytes
+
+
+@pytest.mark.parametrize("num_gpus", [1, 4])
+def test_an_estimate_is_taken_to_another_card_as_if_made_for_it(num_gpus: int) -> None:
+    asked = groups(num_gpus=num_gpus)
+    run = (parse_config(SMALL), asked.method, asked.precision, asked.batch, asked.cluster)
+    ampere, ada = (replace(CARD, compute_capability=capability) for capability in ((8, 6), (8, 9)))
+    taken, made = on_card(estimate_memory(*run, device=ampere), ada), estimate_memory(*run, device=ada)
+    assert taken == made
+    assert taken.required_bytes == required_bytes(*run, device=ada) != required_bytes(*run, device=ampere)
+    assert taken.required == required_range(*run, device=ada)
+    assert sum(part.bytes for part in taken.overheads) == taken.required_bytes - taken.peak_allocated_bytes
 
 
 def test_an_unknown_family_has_a_wide_interval() -> None:
