@@ -47,7 +47,9 @@ def fit_lengths(mean: float, percentile_95: int, maximum: int) -> FittedLengths:
         raise FitError("the mean may not exceed the 95th percentile, nor that the maximum")
     if mean == maximum:
         return FittedLengths(lengths=Lengths((maximum,) * POINTS), sigma=0.0, meets_mean=True)
-    law = _Ended(percentile_95, maximum)
+    law = _Ended(percentile_95, maximum, piles_up=percentile_95 == maximum)
+    if law.mean(_WIDEST) > mean:
+        law = _Ended(percentile_95, maximum, piles_up=True)
     # The wider, the more of the lengths lie far below the 95th percentile, which stays: the mean falls.
     sigma = _bisect(lambda width: law.mean(width) - mean, _NARROWEST, _WIDEST)
     lengths = law.lengths(sigma)
@@ -73,22 +75,19 @@ def _bisect(falling: Callable[[float], float], low: float, high: float) -> float
 class _Ended:
     """Lognormals with one 95th percentile that end at a maximum, by their width.
 
-    They are cut off there (no longer example exists); where the 95th percentile is the maximum, a twentieth of the
-    examples stands at it, as after truncation.
+    They end there (no longer example exists) or pile up there, as truncated examples do: where the 95th percentile is
+    the maximum, or so near it that no lognormal which ends there has the mean.
     """
 
     percentile: int
     maximum: int
-
-    @property
-    def _piles_up(self) -> bool:
-        return self.percentile == self.maximum
+    piles_up: bool
 
     def _centre(self, sigma: float) -> float:
         """The mean of the logarithm that puts the percentile where it is."""
         at, end = log(self.percentile), log(self.maximum)
-        if self._piles_up:
-            return end - sigma * NormalDist().inv_cdf(_PERCENTILE)
+        if self.piles_up:
+            return at - sigma * NormalDist().inv_cdf(_PERCENTILE)
 
         def excess(centre: float) -> float:
             return _below((at - centre) / sigma) - _PERCENTILE * _below((end - centre) / sigma)
@@ -99,13 +98,13 @@ class _Ended:
         centre, end = self._centre(sigma), log(self.maximum)
         reached = (end - centre) / sigma
         below = exp(centre + sigma**2 / 2) * _below(reached - sigma)
-        if self._piles_up:
+        if self.piles_up:
             return below + self.maximum * (1 - _below(reached))
         return below / _below(reached)
 
     def lengths(self, sigma: float) -> Lengths:
         centre, end = self._centre(sigma), log(self.maximum)
-        scale = 1.0 if self._piles_up else _below((end - centre) / sigma)
+        scale = 1.0 if self.piles_up else _below((end - centre) / sigma)
         normal = NormalDist()
         logs = (centre + sigma * normal.inv_cdf(scale * (index + 0.5) / POINTS) for index in range(POINTS))
         tokens = [max(1, round(exp(min(end, value)))) for value in logs]
