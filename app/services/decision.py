@@ -6,34 +6,31 @@ from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
-from app.messages import mark, message, rounded
+from app.messages import mark, message
 from app.request import Objective, RecommendRequest
 from app.services.option_report import METHOD_STARTS
 from app.services.planned import PricedPlan, assumes_batch
 from app.services.quality import quality_of
-from app.services.ranking import cards_of
+from app.services.ranking import cards_of, lasting
 from app.services.results import Decision, Reason
 
-_HOUR: Final = 3600
 _PRICES: Final = {
     Period.HOUR: mark("{cards} from {provider} at {amount} {currency} an hour."),
     Period.MONTH: mark("{cards} from {provider} at {amount} {currency} a month."),
 }
 _BESTS: Final = {
-    Objective.CHEAPEST: mark("Of {count} options that keep your limits, this is the cheapest."),
-    Objective.FASTEST: mark("Of {count} options that keep your limits, this is the fastest."),
+    Objective.CHEAPEST: mark("Of {count} options that keep to what you set, this is the cheapest."),
+    Objective.FASTEST: mark("Of {count} options that keep to what you set, this is the fastest."),
     Objective.BEST_QUALITY: mark(
-        "Of {count} options that keep your limits, none is expected to train a better model, and of those that are "
+        "Of {count} options that keep to what you set, none is expected to train a better model, and of those that are "
         "expected to train as good a one this is the cheapest."
     ),
-    Objective.BALANCED: mark("Of {count} options that keep your limits, this has the lowest cost times hours."),
+    Objective.BALANCED: mark("Of {count} options that keep to what you set, this has the lowest cost times hours."),
 }
 _CHEAPER: Final = mark(
-    "The cheapest job by the same method: {amount} {currency} in {hours} hours, on {cards} from {provider}."
+    "The cheapest job by the same method: {amount} {currency} in {time}, on {cards} from {provider}."
 )
-_FASTER: Final = mark(
-    "The fastest by the same method: {hours} hours for {amount} {currency}, on {cards} from {provider}."
-)
+_FASTER: Final = mark("The fastest by the same method: {time} for {amount} {currency}, on {cards} from {provider}.")
 
 
 def decision(
@@ -48,6 +45,7 @@ def decision(
         reasons=(
             *_lead(first, within, given),
             *_other_methods(first, within),
+            *_quality(within),
             *_faster_or_cheaper(first, within),
             *_batch(first, given),
             *shortfalls,
@@ -71,8 +69,8 @@ def _lead(first: PricedPlan, within: Sequence[PricedPlan], given: RecommendReque
         yield Reason(
             code="job",
             text=message(
-                "The whole job takes about {hours} hours and costs {amount} {currency}.",
-                hours=rounded(first.seconds / _HOUR, 1),
+                "The whole job takes about {time} and costs {amount} {currency}.",
+                time=lasting(first.seconds),
                 amount=first.paid,
                 currency=first.quote.conversion.currency,
             ),
@@ -81,7 +79,7 @@ def _lead(first: PricedPlan, within: Sequence[PricedPlan], given: RecommendReque
 
 
 def _other_methods(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[Reason]:
-    """What each other method costs at least, and what published comparisons expect of it."""
+    """What each other method costs at least."""
     for method in MethodKind:
         options = [option for option in within if option.assessment.run.method is method and option.paid is not None]
         if method is first.assessment.run.method or not options:
@@ -90,23 +88,36 @@ def _other_methods(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[
         yield Reason(
             code="other_method",
             text=message(
-                "{method} costs {amount} {currency} and takes {hours} hours at the cheapest, on {cards}; published "
-                "comparisons expect {share} % of full fine-tuning's score of it, {other} % of {chosen}.",
+                "{method} costs {amount} {currency} and takes {time} at the cheapest, on {cards}.",
                 method=METHOD_STARTS[method],
                 amount=cheapest.paid or Decimal(0),
                 currency=cheapest.quote.conversion.currency,
-                hours=rounded(cheapest.seconds / _HOUR, 1),
+                time=lasting(cheapest.seconds),
                 cards=cards_of(cheapest),
-                share=_percent(cheapest),
-                other=_percent(first),
-                chosen=METHOD_STARTS[first.assessment.run.method],
             ),
         )
 
 
-def _percent(option: PricedPlan) -> int:
-    method = option.assessment.groups.method
-    return round(100 * quality_of(method.kind, method.adapter).share_of_full)
+def _quality(within: Sequence[PricedPlan]) -> Iterator[Reason]:
+    """What published comparisons expect of each method that adapts."""
+    methods = {option.assessment.run.method: option.assessment.groups.method for option in within}
+    for kind, method in methods.items():
+        if kind is MethodKind.FULL:
+            continue
+        quality = quality_of(kind, method.adapter)
+        yield Reason(
+            code="quality",
+            text=message(
+                "Published comparisons, {results} of them from {sources} sources, put {method} at {share} % of full "
+                "fine-tuning's score, most between {low} and {high} %.",
+                results=quality.results,
+                sources=len(quality.sources),
+                method=METHOD_STARTS[kind],
+                share=round(100 * quality.share_of_full),
+                low=round(100 * quality.share_of_full_low),
+                high=round(100 * quality.share_of_full_high),
+            ),
+        )
 
 
 def _faster_or_cheaper(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[Reason]:
@@ -129,7 +140,7 @@ def _instead(template: str, option: PricedPlan) -> str:
         provider=option.quote.offer.provider,
         amount=option.paid or Decimal(0),
         currency=option.quote.conversion.currency,
-        hours=rounded(option.seconds / _HOUR, 1),
+        time=lasting(option.seconds),
     )
 
 

@@ -18,7 +18,6 @@ from app.services.assess import Assessment
 from app.services.calibration import bundled_calibration
 from app.services.market import Quote, node_of
 from app.services.quality import quality_of
-from app.speed.cost import paid_amount
 
 USUAL_GLOBAL_BATCH: Final = 16
 """Sequences of an optimizer step where the request says nothing of the batch: an assumption, and said to be one."""
@@ -44,9 +43,7 @@ class PricedPlan:
     def paid(self) -> Decimal | None:
         """What the whole job costs; None where its time is not known."""
         job = self.plan.job
-        if job is None:
-            return None
-        return paid_amount(job.total_seconds, self.quote.offer, self.plan.num_gpus, self.quote.conversion)
+        return None if job is None else self.quote.tariff.paid(job.total_seconds)
 
     @property
     def seconds(self) -> float:

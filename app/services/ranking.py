@@ -7,7 +7,7 @@ from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
-from app.messages import mark, message, rounded, sentences
+from app.messages import counted, mark, message, rounded, sentences
 from app.planning.front import pareto_front
 from app.request import Objective, RecommendRequest
 from app.services.planned import PricedPlan
@@ -20,6 +20,19 @@ _HOUR: Final = 3600
 _JOB_FIELDS: Final = frozenset(
     {"num_examples", "tokens_per_example", "epochs", "max_steps", "budget", "deadline_hours"}
 )
+_MINUTE: Final = 60
+_DAY: Final = 24 * _HOUR
+_NOTICEABLE: Final = 0.03
+"""Smaller differences in time are within what an estimate can tell."""
+
+
+def lasting(seconds: float) -> str:
+    """A time in words, in the unit that suits it."""
+    if seconds < 2 * _HOUR:
+        return counted("1 minute", "{count} minutes", max(1, round(seconds / _MINUTE)))
+    if seconds < 2 * _DAY:
+        return message("{hours} hours", hours=rounded(seconds / _HOUR, 1))
+    return message("{days} days", days=rounded(seconds / _DAY, 1))
 
 
 def within_limits(option: PricedPlan, given: RecommendRequest) -> bool:
@@ -42,14 +55,14 @@ def nearest_miss(name: str, found: Sequence[PricedPlan], given: RecommendRequest
         text=sentences(
             message("{run} fits cards with offers, but none keeps your limits:", run=name),
             message(
-                "the cheapest takes {amount} {currency} and {cheap_hours} hours on {cheap_cards}, the fastest {hours} "
-                "hours on {cards}.",
+                "the cheapest takes {amount} {currency} and {time} on {cards}, the fastest {least_time} on "
+                "{fast_cards}.",
                 amount=cheapest.paid or Decimal(0),
                 currency=cheapest.quote.conversion.currency,
-                cheap_hours=rounded(cheapest.seconds / _HOUR, 1),
-                cheap_cards=cards_of(cheapest),
-                hours=rounded(fastest.seconds / _HOUR, 1),
-                cards=cards_of(fastest),
+                time=lasting(cheapest.seconds),
+                cards=cards_of(cheapest),
+                least_time=lasting(fastest.seconds),
+                fast_cards=cards_of(fastest),
             ),
         ),
     )
@@ -100,14 +113,14 @@ def _key(option: PricedPlan, given: RecommendRequest) -> tuple[object, ...]:
 
 _TRADES: Final = {
     (0, 0): mark("The same cost, about as fast as {cards}."),
-    (0, 1): mark("The same cost, {hours} hours longer than {cards}."),
-    (0, -1): mark("The same cost, {hours} hours sooner than {cards}."),
+    (0, 1): mark("The same cost, {time} longer than {cards}."),
+    (0, -1): mark("The same cost, {time} sooner than {cards}."),
     (1, 0): mark("{amount} {currency} more, about as fast as {cards}."),
-    (1, 1): mark("{amount} {currency} more, {hours} hours longer than {cards}."),
-    (1, -1): mark("{amount} {currency} more, {hours} hours sooner than {cards}."),
+    (1, 1): mark("{amount} {currency} more, {time} longer than {cards}."),
+    (1, -1): mark("{amount} {currency} more, {time} sooner than {cards}."),
     (-1, 0): mark("{amount} {currency} less, about as fast as {cards}."),
-    (-1, 1): mark("{amount} {currency} less, {hours} hours longer than {cards}."),
-    (-1, -1): mark("{amount} {currency} less, {hours} hours sooner than {cards}."),
+    (-1, 1): mark("{amount} {currency} less, {time} longer than {cards}."),
+    (-1, -1): mark("{amount} {currency} less, {time} sooner than {cards}."),
 }
 """By the sign of what it costs more and of what it takes longer."""
 
@@ -119,7 +132,9 @@ def trade_off(option: PricedPlan, other: PricedPlan) -> str | None:
     """
     if option.paid is None or other.paid is None:
         return None
-    more, later = option.paid - other.paid, rounded((option.seconds - other.seconds) / _HOUR, 1)
+    more, later = option.paid - other.paid, option.seconds - other.seconds
+    if abs(later) < _NOTICEABLE * other.seconds:
+        later = 0.0
     method = other.assessment.run.method
     cards = cards_of(other)
     if method is not option.assessment.run.method:
@@ -128,10 +143,10 @@ def trade_off(option: PricedPlan, other: PricedPlan) -> str | None:
         _TRADES[_sign(more), _sign(later)],
         amount=abs(more),
         currency=option.quote.conversion.currency,
-        hours=abs(later),
+        time=lasting(abs(later)),
         cards=cards,
     )
 
 
-def _sign(value: Decimal) -> int:
+def _sign(value: Decimal | float) -> int:
     return (value > 0) - (value < 0)

@@ -92,9 +92,20 @@ def small_field(form: SmallForm, name: str, choices: Choices, fmt: Formatter) ->
     )
 
 
+def _same(values: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Names that are their own values."""
+    return tuple((value, value) for value in values)
+
+
 def _options(spec: FieldSpec, given: str, default: str, choices: Choices, fmt: Formatter) -> tuple[Option, ...]:
     _ = fmt.gettext
-    pairs = choices.gpus if spec.name == "gpu" else tuple((choice.value, _(choice.label)) for choice in spec.choices)
+    listed = {
+        "gpu": choices.gpus,
+        "currency": _same(choices.currencies),
+        "region": _same(choices.regions),
+        "provider": _same(choices.providers),
+    }
+    pairs = listed.get(spec.name) or tuple((choice.value, _(choice.label)) for choice in spec.choices)
     if not pairs:
         return ()
     chosen = given or default

@@ -22,6 +22,9 @@ PAGES = (
     "/gpus",
     "/speed",
     "/serve",
+    "/dataset",
+    "/plan",
+    "/plan?model=llama-3-70b&budget=200&deadline_hours=48&num_examples=20000",
     "/glossary",
 )
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
