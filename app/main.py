@@ -38,6 +38,7 @@ from app.settings import Settings
 from app.web import landing_pages, oembed, orders, pages, serving_pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
+from app.web.language import LanguagePrefix
 
 logger = logging.getLogger(__name__)
 
@@ -194,6 +195,7 @@ def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rate
     def limit_of(path: str) -> int:
         return settings.max_upload_bytes if path in UPLOADS else settings.max_body_bytes
 
+    app.add_middleware(LanguagePrefix, default_locale=settings.locale)
     app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)
     add_rate_limit(app, settings, rates)
     app.add_middleware(

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from app.admin.keys import KeyHolder, Scope
 from app.catalogue.facts import Offer
+from app.messages import mark
 from app.web.components import Fact, Link, PageMeta, Tag
 from app.web.shell import PageContext, page_meta
-from app.web.wording import mark
 
 HOME = "/admin"
 PAGES: tuple[tuple[str, str, Scope], ...] = (

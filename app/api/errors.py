@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.messages import mark, message
 from app.ops.problem import problem
 from app.request import FieldError, RequestError
 
@@ -17,8 +18,8 @@ logger = logging.getLogger(__name__)
 HtmlError = Callable[[Request, int, str], Response]
 
 _DETAILS: Mapping[int, str] = {
-    404: "There is nothing at this address.",
-    405: "This address does not take this method.",
+    404: mark("There is nothing at this address."),
+    405: mark("This address does not take this method."),
 }
 
 _LIST_MESSAGES: Mapping[str, str] = {
@@ -95,7 +96,7 @@ def install(app: FastAPI, html_error: HtmlError | None = None) -> None:
     async def on_anything(request: Request, error: Exception) -> Response:
         request_id = getattr(request.state, "request_id", "unknown")
         logger.error("request failed", exc_info=error, extra={"request_id": request_id, "path": request.url.path})
-        detail = f"Something went wrong on our side; it is logged under {request_id}."
+        detail = message("Something went wrong on our side; it is logged under {request}.", request=request_id)
         if html_error is not None and wants_page(request):
             return html_error(request, 500, detail)
         return problem(500, detail)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.messages import mark
+
 
 class Verdict(StrEnum):
     """Whether a card holds a run."""
@@ -23,6 +25,9 @@ class DenseRates:
     fp32: float | None
 
 
+SEGMENTS = (mark("consumer"), mark("workstation"), mark("datacenter"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
     """One device as a training process sees it (a board with two dies is two devices, of which this is one)."""
@@ -33,7 +38,7 @@ class Device:
     architecture: str
     compute_capability: tuple[int, int] | None
     segment: str
-    """``consumer``, ``workstation`` or ``datacenter``."""
+    """One of :data:`SEGMENTS`."""
     memory_bytes: int
     memory_is_estimated: bool
     """True where the driver's figure is not known and a stated allowance was taken off the sales label."""

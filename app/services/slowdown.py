@@ -37,15 +37,14 @@ def would_run(assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu)
     verdict, _ = judge(estimate, gpu.device, groups.method, groups.precision, groups.batch)
     values: dict[str, Value] = {
         "changes": ", ".join(f"{name} {value}" for name, value in found.changes.items()),
-        "needed": gib(estimate.required_bytes),
     }
     if verdict not in {Verdict.FITS, Verdict.TIGHT}:
-        text = message("With {changes} it would run, but does not fit: needs {needed} GiB.", **values)
+        text = message("With {changes} it would run, but does not fit", **values)
     elif found.suggested is None:
-        text = message("With {changes} it runs: needs {needed} GiB.", **values)
+        text = message("With {changes} it runs", **values)
     else:
         text = message(
-            "With {changes} it runs at about {rate} tokens/s: needs {needed} GiB.",
+            "With {changes} it runs at about {rate} tokens/s",
             rate=round(found.suggested.tokens_per_second),
             **values,
         )
@@ -53,5 +52,5 @@ def would_run(assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu)
         changes=found.changes,
         saves_bytes=memory.required_bytes - estimate.required_bytes,
         step_time_ratio=None,
-        text=text,
+        text=message("{change}: needs {needed} GiB.", change=text, needed=gib(estimate.required_bytes)),
     )

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.memory.inputs import MethodKind
+from app.messages import mark
 from app.services.accuracy import accuracy
 from app.web.components import Fact, Note, PageMeta
 from app.web.formatting import Formatter
 from app.web.landing import Answered, Cell, Row
 from app.web.schema import faq_page
 from app.web.shell import PageContext, page_meta
-from app.web.wording import METHODS, PHASES, mark
+from app.web.wording import METHODS, PHASES
 
 PATH: Final = "/accuracy"
 WORST: Final = 5
@@ -144,13 +145,13 @@ def accuracy_page(context: PageContext) -> AccuracyPage:
         ),
         speed_heads=tuple(_(name) for name in SPEED_FIGURES),
         speed=_speed_rows(speed["cells"], fmt),
-        outlying=tuple(Note(lead=f"{name}:", text=f"{why}.") for name, why in speed["outlying"].items()),
+        outlying=tuple(Note(lead=f"{name}:", text=f"{_(why)}.") for name, why in speed["outlying"].items()),
         left_out=tuple(
             Note(
                 lead=fmt.ngettext("{count} run:", "{count} runs:", item["runs"]).format(
                     count=fmt.integer(item["runs"])
                 ),
-                text=item["reason"],
+                text=_(item["reason"]),
             )
             for item in (*traced["left_out"], *measured["left_out"])
         ),
@@ -247,7 +248,7 @@ def _speed_rows(cells: Sequence[Mapping[str, Any]], fmt: Formatter) -> tuple[Row
     """A row for each class of cards, a cell for each method: its error and how many sources stand behind it."""
     by_class: dict[str, dict[str, Mapping[str, Any]]] = {}
     for cell in cells:
-        by_class.setdefault(f"{cell['architecture']}, {cell['segment']}", {})[cell["method"]] = cell
+        by_class.setdefault(f"{cell['architecture']}, {fmt.gettext(cell['segment'])}", {})[cell["method"]] = cell
     return tuple(
         Row(name=name, url="", cells=tuple(_speed_cell(found.get(kind.value), fmt) for kind in MethodKind))
         for name, found in by_class.items()

@@ -22,6 +22,7 @@ from app.memory.inputs import (
     Quantization,
 )
 from app.memory.result import MemoryEstimate
+from app.messages import Value, mark, message
 from app.units import GB
 
 TOLERANCE: Final = 0.05
@@ -79,7 +80,7 @@ class Cell:
 
 PLAIN: Final = "fused, 4 × 1"
 CHECKPOINTED: Final = "checkpointed, fused, 4 × 1"
-MIXED: Final = "checkpointed, mixed precision, fused, 4 × 1"
+MIXED: Final = mark("checkpointed, mixed precision, fused, 4 × 1")
 
 
 def _policies() -> tuple[Policy, ...]:
@@ -87,10 +88,12 @@ def _policies() -> tuple[Policy, ...]:
     for checkpointing in (Checkpointing.NONE, Checkpointing.FULL):
         for optimizer, optimizer_name in (("adamw_torch_fused", "fused"), ("adamw_torch", "foreach")):
             for size, steps in ((4, 1), (1, 4)):
-                prefix = "checkpointed, " if checkpointing is Checkpointing.FULL else ""
+                values: dict[str, Value] = {"optimizer": optimizer_name, "size": size, "steps": steps}
+                kept = message("{optimizer}, {size} × {steps}", **values)
+                name = message("checkpointed, {optimizer}, {size} × {steps}", **values)
                 found.append(
                     Policy(
-                        name=f"{prefix}{optimizer_name}, {size} × {steps}",
+                        name=name if checkpointing is Checkpointing.FULL else kept,
                         optimizer=optimizer,
                         checkpointing=checkpointing,
                         micro_batch_size=size,

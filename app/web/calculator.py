@@ -7,6 +7,7 @@ from typing import Final
 from markupsafe import Markup
 
 from app.memory.device import Verdict
+from app.messages import mark
 from app.request import FIELDS, text_of
 from app.services.results import CardFit, EstimateResult
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
@@ -49,10 +50,10 @@ from app.web.wording import METHOD_BLURBS, METHOD_RUNS, METHODS, PHASE_REASONS, 
 MICRO_BATCH_MARKS: Final = (1, 2, 4, 8, 16, 32)
 
 PRESETS: Final[tuple[tuple[str, RunFields], ...]] = (
-    ("16 GB card", {"gpu": "rtx-4060-ti-16gb", "num_gpus": None}),
-    ("24 GB card", {"gpu": "rtx-3090", "num_gpus": None}),
-    ("80 GB card", {"gpu": "h100-sxm", "num_gpus": None}),
-    ("8 × 80 GB", {"gpu": "h100-sxm", "num_gpus": 8}),
+    (mark("16 GB card"), {"gpu": "rtx-4060-ti-16gb", "num_gpus": None}),
+    (mark("24 GB card"), {"gpu": "rtx-3090", "num_gpus": None}),
+    (mark("80 GB card"), {"gpu": "h100-sxm", "num_gpus": None}),
+    (mark("8 × 80 GB"), {"gpu": "h100-sxm", "num_gpus": 8}),
 )
 """Where to start from; cards that the catalogue lacks are left out."""
 
@@ -179,7 +180,7 @@ def micro_batch_ruler(outcome: Outcome, fmt: Formatter) -> Ruler | None:
                 url=page_link(outcome.chosen, {"micro_batch_size": size, "global_batch_size": None}),
                 text=fmt.integer(size),
                 tone=TONES[verdict],
-                verdict=_(VERDICTS[verdict]).lower(),
+                verdict=fmt.within(_(VERDICTS[verdict])),
                 is_current=size == now,
             )
         )
@@ -212,8 +213,8 @@ def result_view(outcome: Outcome, context: PageContext) -> ResultView:
         permalink=context.absolute(page_link(chosen)),
         samples=code_samples(result, chosen, parts, context.base_url, fmt),
         formulas=formulas(memory, fmt),
-        assumptions=result.assumptions,
-        warnings=tuple(notice.text for notice in result.warnings),
+        assumptions=tuple(_(text) for text in result.assumptions),
+        warnings=tuple(_(notice.text) for notice in result.warnings),
         choices=field_choices(result, fmt),
         range_text=_(
             "In {coverage} of runs like this one a card must have between {low} and {high}. What PyTorch allocates is "
@@ -241,7 +242,9 @@ def field_choices(result: EstimateResult, fmt: Formatter) -> tuple[Choice, ...]:
             continue
         found.append(
             Choice(
-                label=_(FIELDS[name].label), value=choice_label(FIELDS[name], value), source=_(SOURCES[source.value])
+                label=_(FIELDS[name].label),
+                value=choice_label(FIELDS[name], value, fmt),
+                source=_(SOURCES[source.value]),
             )
         )
     return tuple(found)
@@ -298,7 +301,7 @@ def calculator_page(
             for kind in METHODS
         ),
         method_hint=_(METHOD_BLURBS[state.run.method]) if state.run is not None else "",
-        method_error=state.errors["method"].message if "method" in state.errors else "",
+        method_error=_(state.errors["method"].message) if "method" in state.errors else "",
         fields=fields,
         model_options=choices.model_options,
         folds=folds(state, choices, fmt),

@@ -7,6 +7,7 @@ from typing import Final
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
+from app.messages import value_of
 from app.services.results import CardFit, CostReport, EstimateResult, Suggestion
 from app.web.cards_view import (
     HOLDS,
@@ -130,7 +131,7 @@ def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: For
         "over": fmt.memory_difference(memory.required_bytes, verdict.usable_bytes),
         "high": fmt.memory(memory.required_high_bytes),
         "unit": unit,
-        "reason": verdict.reason,
+        "reason": _(verdict.reason),
         "card": short_card_name(verdict.gpu_name),
     }
     one, many = {
@@ -228,7 +229,7 @@ def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tupl
         Fact(
             label=_("Training peak"),
             value=fmt.memory_with_unit(memory.peak_allocated_bytes),
-            detail=_("as PyTorch counts it, in: {phase}").format(phase=_(PHASES[memory.peak_phase]).lower()),
+            detail=_("as PyTorch counts it, in: {phase}").format(phase=fmt.within(_(PHASES[memory.peak_phase]))),
         ),
     ]
     if result.time:
@@ -288,8 +289,8 @@ def _saving_chip(suggestion: Suggestion, result: EstimateResult, chosen: RunFiel
             slower = _(", about {share} slower") if change > 0 else _(", about {share} faster")
             detail += slower.format(share=fmt.percent(abs(change)))
     # The service's sentence goes on with the figures in GiB; here they stand in the page's unit.
-    words = suggestion.text.partition(": ")[0]
-    return Chip(url=page_link(chosen, suggestion.changes), icon="minus", text=words, detail=detail)
+    words = value_of(suggestion.text, "change")
+    return Chip(url=page_link(chosen, suggestion.changes), icon="minus", text=_(words), detail=detail)
 
 
 def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:

@@ -105,7 +105,7 @@ def _memory_text(card: CardFit, required_high_bytes: int, fmt: Formatter) -> str
     _ = fmt.gettext
     unit = fmt.unit.label
     if card.verdict is Verdict.UNSUPPORTED:
-        return card.reason
+        return _(card.reason)
     usable = fmt.memory(card.usable_bytes)
     if card.verdict is Verdict.TIGHT:
         return _("may need {need} of {usable} {unit}").format(

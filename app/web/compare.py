@@ -131,7 +131,7 @@ def compare_page(
             "card that surely holds it."
         ),
         own_rows=rows,
-        error=_problem_text(own.problem) if own.problem is not None else "",
+        error=_problem_text(own.problem, fmt) if own.problem is not None else "",
         model_values=tuple([*typed, *[""] * MODEL_INPUTS][: max(MODEL_INPUTS, len(typed))]),
         models=tuple((name, slug) for slug, name in names.items()),
         sequence_length=own.texts.get("sequence_length", text_of(FIELDS["sequence_length"].default)),
@@ -140,9 +140,10 @@ def compare_page(
     )
 
 
-def _problem_text(problem: RequestError) -> str:
+def _problem_text(problem: RequestError, fmt: Formatter) -> str:
+    _ = fmt.gettext
     return " ".join(
-        f"{FIELDS[error.field].label if error.field in FIELDS else error.field} {error.message}"
-        + (f" It takes {error.allowed}." if error.allowed else "")
+        f"{_(FIELDS[error.field].label) if error.field in FIELDS else error.field} {_(error.message)}"
+        + (" " + _("It takes {allowed}.").format(allowed=_(error.allowed)) if error.allowed else "")
         for error in problem.errors
     )

@@ -102,7 +102,7 @@ def scale_x(size_bytes: int) -> str:
 
 
 def _named(figure: PolicyFigure, fmt: Formatter) -> str:
-    return f"{figure.policy.name} ({fmt.memory(figure.peak_bytes)})"
+    return f"{fmt.gettext(figure.policy.name)} ({fmt.memory(figure.peak_bytes)})"
 
 
 def explanation(cell: Cell, fmt: Formatter) -> str:
@@ -171,10 +171,10 @@ def published_view(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
         setting=_(
             "Sequence 512, batch {batch}, rank 16 on attention. Published figures are the article’s; ours are what "
             "PyTorch allocates at the peak under a named policy. A card needs somewhat more."
-        ).format(batch=article()["setting"]["batch_quote"]),
+        ).format(batch=_(article()["setting"]["batch_quote"])),
         grid=tuple((scale_x(size * GB), fmt.integer(size)) for size in GRID_GB),
         groups=tuple(groups),
-        policies=tuple(policy.name for policy in POLICIES),
+        policies=tuple(_(policy.name) for policy in POLICIES),
         policy_rows=tuple(policy_rows),
         policies_text=_(
             "Fused and foreach are AdamW’s two implementations; 4 × 1 is micro-batch 4, 1 × 4 is micro-batch 1 with "

@@ -43,6 +43,20 @@ class PageMeta:
     """A picture of 1200 × 630 pixels for social cards."""
     theme: str = ""
     brand_css_url: str = ""
+    language_prefix: str = ""
+    """What the addresses of pages in this language begin with; empty in the operator's own."""
+    alternates: tuple["AlternatePage", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlternatePage:
+    """The same page in a language: the canonical address, and the one that keeps what was asked."""
+
+    language: str
+    name: str
+    canonical_url: str
+    url: str
+    is_current: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

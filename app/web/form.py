@@ -7,7 +7,9 @@ from typing import Final
 from markupsafe import Markup
 
 from app.memory.optimizers import OPTIMIZERS
+from app.messages import mark
 from app.request import FIELDS, THEME_TITLES, FieldError, FieldSpec, Kind, Run, Theme, text_of
+from app.request.fields import Choice
 from app.stacks import STACKS
 from app.web.components import FieldView, Fold, Link, Option, Ruler
 from app.web.formatting import Formatter
@@ -30,7 +32,7 @@ FOLDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     THEME_TITLES[Theme.QUANTISATION]: ("quantization", "double_quantization", "upcast_non_quantized"),
     THEME_TITLES[Theme.NUMBERS]: ("precision", "optimizer", "embedding_state_32bit", "max_grad_norm"),
-    "Batch and data": (
+    mark("Batch and data"): (
         "gradient_accumulation_steps",
         "global_batch_size",
         "packing",
@@ -50,7 +52,7 @@ FOLDS: Final[Mapping[str, tuple[str, ...]]] = {
         "context_parallel",
         "expert_parallel",
     ),
-    "Software and market": ("stack", "currency", "region", "provider", "spot"),
+    mark("Software and market"): ("stack", "currency", "region", "provider", "spot"),
 }
 """The folded groups, each with its fields in reading order; the first two give the fold its summary."""
 
@@ -95,14 +97,19 @@ def state_of(texts: Mapping[str, str], run: Run | None, errors: Sequence[FieldEr
     )
 
 
-def choice_label(spec: FieldSpec, value: object) -> str:
+def _choice_text(choice: Choice, fmt: Formatter) -> str:
+    """A choice's words; a value that has none stands as it is."""
+    return choice.value if choice.label == choice.value else fmt.gettext(choice.label)
+
+
+def choice_label(spec: FieldSpec, value: object, fmt: Formatter) -> str:
     """The words for a value of a field: its choice's label, else the value itself."""
     text = text_of(value)
     if spec.name == "stack" and text in STACKS:
-        return STACKS[text].title
+        return fmt.gettext(STACKS[text].title)
     if spec.name == "optimizer" and text in OPTIMIZERS:
         return text
-    return next((choice.label for choice in spec.choices if choice.value == text), text)
+    return next((_choice_text(choice, fmt) for choice in spec.choices if choice.value == text), text)
 
 
 def _default_text(spec: FieldSpec, state: FormState, fmt: Formatter) -> str:
@@ -115,20 +122,20 @@ def _default_text(spec: FieldSpec, state: FormState, fmt: Formatter) -> str:
         return _("Any")
     if effective is None or effective == ():
         return _("Not set")
-    return choice_label(spec, effective)
+    return choice_label(spec, effective, fmt)
 
 
 def _options(spec: FieldSpec, state: FormState, choices: Choices, fmt: Formatter) -> tuple[Option, ...]:
     _ = fmt.gettext
     closed: Mapping[str, tuple[tuple[str, str], ...]] = {
         "gpu": choices.gpus,
-        "stack": tuple((name, stack.title) for name, stack in STACKS.items()),
+        "stack": tuple((name, _(stack.title)) for name, stack in STACKS.items()),
         "optimizer": tuple((name, name) for name in OPTIMIZERS),
         "currency": tuple((code, code) for code in choices.currencies),
         "region": tuple((name, name) for name in choices.regions),
         "provider": tuple((name, name) for name in choices.providers),
     }
-    pairs = closed.get(spec.name) or tuple((choice.value, choice.label) for choice in spec.choices)
+    pairs = closed.get(spec.name) or tuple((choice.value, _choice_text(choice, fmt)) for choice in spec.choices)
     if not pairs:
         return ()
     given = state.texts.get(spec.name, "")
@@ -160,9 +167,9 @@ def _options(spec: FieldSpec, state: FormState, choices: Choices, fmt: Formatter
 def error_text(spec: FieldSpec, error: FieldError, written: str, fmt: Formatter) -> str:
     """A field's error in a sentence or three: what is wrong, what is allowed, what was written."""
     _ = fmt.gettext
-    sentences = [f"{spec.label} {error.message}"]
+    sentences = [f"{_(spec.label)} {_(error.message)}"]
     if error.allowed:
-        sentences.append(_("It takes {allowed}.").format(allowed=error.allowed))
+        sentences.append(_("It takes {allowed}.").format(allowed=_(error.allowed)))
     if written and written not in error.message:
         sentences.append(_("You wrote {text}.").format(text=f"“{written[:60]}”"))
     return " ".join(sentences)
@@ -226,7 +233,7 @@ def folds(state: FormState, choices: Choices, fmt: Formatter) -> tuple[Fold, ...
         for name in names[:SUMMARY_FIELDS]:
             applies = _default_text(FIELDS[name], state, fmt)
             label = _(FIELDS[name].label)
-            summary.append(f"{label.lower()} {applies}" if state.run is not None else label)
+            summary.append(f"{fmt.within(label)} {applies}" if state.run is not None else label)
         views.append(
             Fold(
                 id=f"fold-{index}",
@@ -246,12 +253,13 @@ def with_ruler(view: FieldView, ruler: Ruler | None) -> FieldView:
 
 def named_errors(state: FormState, fmt: Formatter) -> tuple[Link, ...]:
     """Every error in a sentence, linked to its control where the form has one."""
+    _ = fmt.gettext
     known = {"method", *ESSENTIALS, *(name for names in FOLDS.values() for name in names)}
     return tuple(
         Link(
             text=error_text(FIELDS[name], error, state.texts.get(name, ""), fmt)
             if name in FIELDS
-            else f"{name} {error.message}",
+            else f"{name} {_(error.message)}",
             url=f"#f-{name}" if name in known else "",
         )
         for name, error in state.errors.items()

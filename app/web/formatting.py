@@ -13,6 +13,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 
+from app.messages import Message, Value
 from app.units import GB, GIB
 
 NO_BREAK: Final = "\u00a0"
@@ -68,7 +69,7 @@ def _money(amount: Decimal, currency: str, locale: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def _date(day: date, locale: str) -> str:
-    return str(format_date(day, format="d MMM y", locale=locale)).replace(" ", NO_BREAK)
+    return str(format_date(day, format="medium", locale=locale)).replace(" ", NO_BREAK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,30 @@ class Formatter:
         return replace(self, unit=unit)
 
     def gettext(self, message: str) -> str:
-        """``message`` in the reader's language."""
-        return self.translations.gettext(message)
+        """``message`` in the reader's language, with the values it knows in the reader's way."""
+        if isinstance(message, Message):
+            return self._say(message)
+        return self.translations.gettext(message) if message else message
+
+    def _say(self, message: Message) -> str:
+        template = (
+            self.translations.ngettext(message.template, message.plural, message.number)
+            if message.plural
+            else self.translations.gettext(message.template)
+        )
+        return template.format_map({name: self._value(value) for name, value in message.values.items()})
+
+    def _value(self, value: Value) -> str:
+        if isinstance(value, str):
+            return self._say(value) if isinstance(value, Message) else value
+        if isinstance(value, date):
+            return self.date(value)
+        digits = value.as_tuple().exponent if isinstance(value, Decimal) else 0
+        return self.decimal(value, max(0, -digits) if isinstance(digits, int) else 0)
+
+    def within(self, words: str) -> str:
+        """Words that begin a line elsewhere, as they stand within a sentence: German keeps its capitals."""
+        return words if self.locale.language == "de" else words.lower()
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         """The form of a message that goes with ``number``, in the reader's language."""

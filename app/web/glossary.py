@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from app.messages import mark
 from app.web.components import PageMeta
 from app.web.schema import as_script
 from app.web.shell import PageContext, page_meta
-from app.web.wording import mark
 
 PATH: Final = "/glossary"
 

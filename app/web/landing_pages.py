@@ -207,14 +207,24 @@ async def site_map(request: Request) -> Response:
     """Every page worth finding, by its canonical address."""
     parts = state_of(request)
     context = page_context(request, parts)
-    places = "".join(
-        f"<url><loc>{escape(context.absolute(path))}</loc></url>\n" for path in _addresses(parts.snapshot())
-    )
+    places = "".join(_places(context, path) for path in _addresses(parts.snapshot()))
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}</urlset>\n'
+        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml">\n'
+        f"{places}</urlset>\n"
     )
     return Response(text, media_type="application/xml", headers={"cache-control": "public, max-age=3600"})
+
+
+def _places(context: PageContext, path: str) -> str:
+    """A page's entry in each of its languages, each naming them all."""
+    pages = context.in_every_language(path)
+    others = "".join(
+        f'<xhtml:link rel="alternate" hreflang="{page.language}" href="{escape(page.canonical_url)}"/>'
+        for page in pages
+    )
+    addresses = [page.canonical_url for page in pages] or [context.absolute(path)]
+    return "".join(f"<url><loc>{escape(address)}</loc>{others}</url>\n" for address in addresses)
 
 
 @router.api_route("/robots.txt", methods=READ)

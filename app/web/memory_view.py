@@ -130,7 +130,7 @@ def parts_table(memory: MemoryReport, fmt: Formatter) -> PartsTable:
         name=_("What the peak is made of"),
         unit=fmt.unit.label,
         rows=tuple(
-            PartRow(group=group_of(part), name=_(COMPONENTS[part.name]), explanation=part.explanation, value=value)
+            PartRow(group=group_of(part), name=_(COMPONENTS[part.name]), explanation=_(part.explanation), value=value)
             for part, value in zip(parts, values, strict=True)
         ),
         total_name=_("Card must have"),

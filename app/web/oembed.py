@@ -20,6 +20,7 @@ from app.web.embed.discovery import OEMBED_PATH
 from app.web.embed.query import EmbedQuery, read_query
 from app.web.embed.result import setting_text
 from app.web.embed.tables import table_view
+from app.web.language import without_prefix
 from app.web.links import page_link
 
 router = APIRouter(include_in_schema=False)
@@ -85,10 +86,12 @@ def _page(url: str, base_url: str) -> tuple[Widget, list[tuple[str, str]]]:
     except ValueError:
         raise ApiError(404, "This is not an address.", field="url") from None
     prefix = own.path.rstrip("/")
-    widget = WIDGETS.get(parts.path.removeprefix(prefix) or "/")
+    path, locale = without_prefix(parts.path.removeprefix(prefix) or "/")
+    widget = WIDGETS.get(path)
     if parts.scheme not in {"http", "https"} or parts.netloc.lower() != own.netloc.lower() or widget is None:
         raise ApiError(404, "Only pages of this site that show a run can be embedded.", field="url")
-    return widget, parse_qsl(parts.query, max_num_fields=200) if parts.query.count("&") < 200 else []
+    pairs = parse_qsl(parts.query, max_num_fields=200) if parts.query.count("&") < 200 else []
+    return widget, [*pairs, ("locale", locale)] if locale else pairs
 
 
 def _size(name: str, text: str | None, usual: int) -> int:

@@ -20,7 +20,7 @@ from app.web.embed.colour import brand_css_path
 from app.web.embed.discovery import discovery_url
 from app.web.embed.kept import KeptAnswer, KeptAnswers, Made
 from app.web.formatting import Formatter, MemoryUnit
-from app.web.language import formatter, unit_of
+from app.web.language import formatter, language_of, locale_of, unit_of
 from app.web.paste import PATH as PASTE_PATH
 from app.web.paste import read_form, store
 from app.web.shell import PageContext
@@ -40,13 +40,17 @@ def page_context(request: Request, parts: AppState, *, unit: str | None = None) 
     settings = parts.settings
     asked_unit = unit or unit_of(request.query_params.get("units"), settings.units)
     base_url = settings.public_url or str(request.base_url)
+    language = request.scope.get("language") or language_of(settings.locale)
     return PageContext(
-        fmt=formatter(settings.locale, asked_unit),
+        fmt=formatter(locale_of(language, settings.locale), asked_unit),
         base_url=base_url.rstrip("/"),
         brand_name=settings.brand_name,
         brand_logo_url=settings.brand_logo_url or "",
         brand_css_url=brand_css_path(settings.brand_colour.removeprefix("#").lower()) if settings.brand_colour else "",
         preferences={"units": asked_unit} if asked_unit != settings.units and unit is None else {},
+        language=language,
+        default_locale=settings.locale,
+        query=request.url.query if request.method != "POST" else "",
     )
 
 
@@ -79,6 +83,7 @@ async def cached(
         context.base_url,
         context.fmt.unit,
         context.fmt.locale_name,
+        context.language_prefix,
         context.brand_name,
         context.brand_css_url,
         context.brand_logo_url,

@@ -61,7 +61,7 @@ def store(pasted: Pasted, parts: AppState, fmt: Formatter) -> tuple[Pasted, str]
 def _problem(problem: RequestError, fmt: Formatter) -> str:
     _ = fmt.gettext
     return " ".join(
-        f"{error.field.removeprefix('config.')} {error.message}"
-        + (" " + _("It takes {allowed}.").format(allowed=error.allowed) if error.allowed else "")
+        f"{error.field.removeprefix('config.')} {_(error.message)}"
+        + (" " + _("It takes {allowed}.").format(allowed=_(error.allowed)) if error.allowed else "")
         for error in problem.errors
     )

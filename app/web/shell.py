@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.web.components import Link, Note, PageMeta
+from app.messages import mark
+from app.web.components import AlternatePage, Link, Note, PageMeta
 from app.web.formatting import Formatter, MemoryUnit
-from app.web.wording import mark
+from app.web.language import LANGUAGES, LOCALES, SOURCE, is_page, localised, prefix_of
 
 NAVIGATION: Final = (
     (mark("Calculator"), "/"),
@@ -41,10 +42,43 @@ class PageContext:
     brand_css_url: str = ""
     preferences: Mapping[str, str] = field(default_factory=dict)
     """Display preferences that the visitor's address carries, such as ``units``, and every link passes on."""
+    language: str = SOURCE
+    default_locale: str = LOCALES[SOURCE]
+    """The operator's, whose language has addresses without a prefix."""
+    query: str = ""
+    """What was asked, for the link to the same answer in another language."""
+
+    @property
+    def language_prefix(self) -> str:
+        """What the addresses of pages in the reader's language begin with."""
+        return prefix_of(self.language, self.default_locale)
 
     def absolute(self, path: str) -> str:
-        """A path on this site as a full address."""
-        return self.base_url + path
+        """A path on this site as a full address, of a page in the reader's language."""
+        return self.base_url + localised(path, self.language_prefix)
+
+    def in_every_language(self, path: str) -> tuple[AlternatePage, ...]:
+        """The page at ``path`` in every language; none for one that has a single language."""
+        if not is_page(path):
+            return ()
+        return tuple(
+            AlternatePage(
+                language=code,
+                name=name,
+                canonical_url=self.base_url + own,
+                url=self.base_url + own + (f"?{self.query}" if self.query else ""),
+                is_current=code == self.language,
+            )
+            for code, name in LANGUAGES.items()
+            for own in [localised(path, prefix_of(code, self.default_locale))]
+        )
+
+
+def image_in(url: str, context: PageContext) -> str:
+    """A picture's address in the reader's language, which the operator's needs not say."""
+    if not url or not context.language_prefix:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}locale={context.language}"
 
 
 def footnotes(fmt: Formatter) -> tuple[Note, ...]:
@@ -102,7 +136,9 @@ def page_meta(
         footnotes=footnotes(reader),
         footer_links=tuple(Link(text=_(text), url=url) for text, url in FOOTER_LINKS),
         oembed_url=oembed_url,
-        image_url=image_url,
+        image_url=image_in(image_url, context),
         theme=context.theme,
         brand_css_url=context.brand_css_url,
+        language_prefix=context.language_prefix,
+        alternates=context.in_every_language(path),
     )

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.web.language import localised_links
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 TEMPLATES: Final = ROOT / "templates"
 STATIC: Final = ROOT / "static"
@@ -40,5 +42,6 @@ def environment(translations: NullTranslations) -> Environment:
 
 
 def render(name: str, page: object, translations: NullTranslations) -> str:
-    """A template filled with its page's view model, the only thing it sees."""
-    return environment(translations).get_template(name).render(page=page)
+    """A template filled with its page's view model, the only thing it sees; links to pages stay in its language."""
+    text = environment(translations).get_template(name).render(page=page)
+    return localised_links(text, getattr(getattr(page, "meta", None), "language_prefix", ""))

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from app import messages
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.memory.result import ComponentName, OverheadName, PhaseName
 
-
-def mark(message: str) -> str:
-    """Mark a message for the translators' catalogue; it is translated where it is shown."""
-    return message
-
+mark = messages.mark
 
 COMPONENTS: Final[Mapping[ComponentName | OverheadName, str]] = {
     ComponentName.WEIGHTS: mark("Weights"),

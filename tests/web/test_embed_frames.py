@@ -101,8 +101,11 @@ def test_units_and_locale_are_the_sites_choice(shop: TestClient) -> None:
     assert " GB it gives" in gigabytes
     assert "GiB" not in re.sub(r"<[^>]+>", "", gigabytes)
     german = Page(shop.get(f"{FRAMES[0]}&locale=de-DE").text)
-    assert re.search(r"needs \d+,\d of", german.one("h1").text)
-    assert german.one("html").attributes["lang"] == "en-GB"
+    assert re.search(r"braucht \d+,\d der", german.one("h1").text)
+    assert german.one("html").attributes["lang"] == "de-DE"
+    french = Page(shop.get(f"{FRAMES[0]}&locale=fr").text)
+    assert re.search(r"needs \d+,\d of", french.one("h1").text)
+    assert french.one("html").attributes["lang"] == "en-GB"
     euros = shop.get("/embed/result?model=llama-3-8b&method=qlora&currency=EUR&locale=de-DE").text
     assert re.search(r"\d,\d\d\u00a0€", euros)
     assert (

@@ -101,7 +101,7 @@ def test_a_badge_of_a_wrong_run_is_a_badge_that_says_so(shop: TestClient) -> Non
 
 
 @pytest.mark.parametrize("chart", ["memory", "speed"])
-@pytest.mark.parametrize("look", ["", "&theme=dark&brand=7ddf64", "&units=gb&locale=de"])
+@pytest.mark.parametrize("look", ["", "&theme=dark&brand=7ddf64", "&units=gb&locale=fr"])
 def test_charts_have_resolved_colours_and_the_pages_figures(shop: TestClient, chart: str, look: str) -> None:
     path = f"/charts/{chart}.svg?{RUN}{look}"
     root = svg(shop, path)

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.api.state import AppState, state_of
+from app.messages import mark
 from app.request import FIELDS
 from app.web.answer import EXAMPLE, answer, choices
 from app.web.components import CodeSample, FieldView, Option, PageMeta
@@ -18,12 +19,13 @@ from app.web.embed.badge import badge_texts
 from app.web.embed.query import EmbedQuery, TableRows, Theme, read_query
 from app.web.form import field_view
 from app.web.formatting import Formatter
+from app.web.language import LOCALES, localised
 from app.web.links import page_link
 from app.web.oembed import WIDGETS
 from app.web.pages import page_context, respond
 from app.web.shell import PageContext, page_meta
 from app.web.templating import render
-from app.web.wording import METHODS, mark
+from app.web.wording import METHODS
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,7 +52,7 @@ ROWS: Final[Mapping[str, str]] = {
     TableRows.CARDS: mark("Cards by method"),
 }
 
-UNITS: Final[Mapping[str, str]] = {"": mark("As this site"), "gib": "GiB", "gb": "GB"}
+UNITS: Final[Mapping[str, str]] = {"": mark("As this site"), "gib": mark("GiB"), "gb": mark("GB")}
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "brand": (mark("Brand colour"), "#b4400f"),
@@ -121,15 +123,17 @@ def builder_page(values: Mapping[str, str], parts: AppState, context: PageContex
     _ = fmt.gettext
     kind = values.get("kind", "result")
     kind = kind if kind in KINDS else "result"
-    chosen = {**(EXAMPLE if not values.keys() & FIELDS.keys() else {}), **values}
+    spoken = {"locale": LOCALES[context.language]} if context.language_prefix else {}
+    chosen = {**(EXAMPLE if not values.keys() & FIELDS.keys() else {}), **spoken, **values}
     query = read_query(chosen.items(), parts.settings)
     found = answer(query.pairs, parts.snapshot(), parts.today(), parts.policy, {})
     lists = choices(parts.snapshot(), parts.today())
     method = found.state.run.method.value if found.state.run else chosen.get("method", "")
     widget = widget_fields(kind, chosen, query)
-    errors = [error.message for error in found.state.errors.values()]
+    errors = [_(error.message) for error in found.state.errors.values()]
     run, needs, verdict, _tone = badge_texts(found.outcome, fmt) if found.outcome else ("", "", "", "")
-    fields_of_run = {key: text for key, text in widget.items() if key in FIELDS and key != "gpus_allowed"}
+    of_badge = FIELDS.keys() - {"gpus_allowed"} | {"locale"}
+    fields_of_run = {key: text for key, text in widget.items() if key in of_badge}
     return BuilderPage(
         meta=page_meta(
             context,
@@ -157,7 +161,14 @@ def builder_page(values: Mapping[str, str], parts: AppState, context: PageContex
         attributes=tuple((name.replace("_", "-"), text) for name, text in {"kind": kind, **widget}.items()),
         frame_url=_address(f"/embed/{kind}", widget),
         frame_height=WIDGETS[f"/embed/{kind}"].height,
-        snippets=snippets(kind, widget, context.base_url, fmt, badge=f"{run} · {needs} · {verdict}"),
+        snippets=snippets(
+            kind,
+            widget,
+            context.base_url,
+            fmt,
+            badge=f"{run} · {needs} · {verdict}",
+            language_prefix=context.language_prefix,
+        ),
         badge_url=_address("/badge.svg", fields_of_run),
         badge_text=f"{run} · {needs} · {verdict}",
         error=" ".join(errors),
@@ -185,13 +196,14 @@ def _address(path: str, fields: Mapping[str, str]) -> str:
 
 
 def snippets(
-    kind: str, widget: Mapping[str, str], base_url: str, fmt: Formatter, *, badge: str
+    kind: str, widget: Mapping[str, str], base_url: str, fmt: Formatter, *, badge: str, language_prefix: str = ""
 ) -> tuple[CodeSample, ...]:
     """What to copy, by where it goes."""
     _ = fmt.gettext
     run = {name: text for name, text in widget.items() if name in FIELDS}
+    shown = {**run, **{name: text for name, text in widget.items() if name == "locale"}}
     frame = base_url + _address(f"/embed/{kind}", widget)
-    page = base_url + page_link(run)
+    page = base_url + page_link(run, path=localised("/", language_prefix))
     height = WIDGETS[f"/embed/{kind}"].height
     title = escape(_("GPU memory for fine-tuning"))
     iframe = (
@@ -207,8 +219,8 @@ def snippets(
     )
     # An article's own address is the calculator's page; the other kinds are embedded by the frame's own.
     paste = page if kind == "result" else frame
-    badge_url = base_url + _address("/badge.svg", run)
-    picture = base_url + _address("/charts/memory.png", run)
+    badge_url = base_url + _address("/badge.svg", shown)
+    picture = base_url + _address("/charts/memory.png", shown)
     fragment = base_url + _address("/fragments/table", widget)
     image = f'<img src="{escape(picture)}" width="600" alt="{escape(badge)}">'
     server = f"curl --compressed '{fragment}'"

@@ -54,7 +54,7 @@ def calculator_frame(found: Answer, query: EmbedQuery, parts: AppState, meta: Fr
             for kind in METHODS
         ),
         method_hint=_(METHOD_BLURBS[state.run.method]) if state.run is not None else "",
-        method_error=error.message if error else "",
+        method_error=fmt.gettext(error.message) if error else "",
         fields={name: _within(field_view(name, state, lists, fmt), state, kept) for name in SHOWN},
         models=lists.models,
         result=result_widget(found, query, parts.settings),

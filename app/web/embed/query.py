@@ -14,7 +14,7 @@ from app.request import CompareRequest, RecommendRequest, names_of
 from app.settings import Settings
 from app.web.embed.colour import brand_css_path, hex_digits
 from app.web.formatting import Formatter
-from app.web.language import formatter, unit_of
+from app.web.language import formatter, language_of, prefix_of, unit_of
 
 
 class Theme(StrEnum):
@@ -80,6 +80,8 @@ class EmbedQuery:
     fmt: Formatter
     campaign: Campaign
     rows: TableRows | None
+    language_prefix: str
+    """What the addresses of pages in the widget's language begin with."""
     kept: Mapping[str, str]
     """What a link from this frame to another of its kind carries on, beside the run."""
 
@@ -118,6 +120,8 @@ def read_query(pairs: Iterable[tuple[str, str]], settings: Settings) -> EmbedQue
     """Read an address. Nothing in it is an error here: what is unknown or out of range counts as not given."""
     given = [(key, text.strip()) for key, text in pairs if text.strip()]
     values = dict(reversed(given))
+    if "lang" in values:
+        values.setdefault("locale", values["lang"])
     theme, rows = values.get("theme", "").lower(), values.get("rows", "").lower()
     unit = unit_of(values.get("units", "").lower(), settings.units)
     locale = _locale_name(values["locale"], settings.locale) if "locale" in values else settings.locale
@@ -129,5 +133,6 @@ def read_query(pairs: Iterable[tuple[str, str]], settings: Settings) -> EmbedQue
         fmt=formatter(locale.replace("_", "-"), unit),
         campaign=Campaign.of(values),
         rows=TableRows(rows) if rows in set(TableRows) else None,
+        language_prefix=prefix_of(language_of(locale), settings.locale),
         kept={name: values[name] for name in _KEPT_NAMES if name in values},
     )

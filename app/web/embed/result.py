@@ -17,6 +17,7 @@ from app.web.embed.offers import OfferLine, best_cards, offer_line
 from app.web.embed.query import EmbedQuery
 from app.web.form import named_errors
 from app.web.formatting import EN_DASH, Formatter
+from app.web.language import localised
 from app.web.links import page_link
 from app.web.memory_view import gauge
 from app.web.outcome import Outcome
@@ -38,6 +39,7 @@ class FrameMeta:
     oembed_url: str
     credit: str
     credit_url: str
+    language_prefix: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,8 @@ def frame_meta(query: EmbedQuery, title: str, brand_name: str, base_url: str, pa
         brand_css_url=query.brand_css_url,
         oembed_url=discovery_url(base_url + path, base_url),
         credit=query.fmt.gettext("by {name}").format(name=brand_name),
-        credit_url=f"{base_url}/",
+        credit_url=base_url + localised("/", query.language_prefix),
+        language_prefix=query.language_prefix,
     )
 
 

@@ -57,6 +57,8 @@ class FragmentPage:
     table: TableView
     language: str
     base_url: str
+    page_base_url: str
+    """Before a page's path: the host, and the language's prefix."""
     order_text: str
     credit: str
 
@@ -130,6 +132,7 @@ class Embeds:
             table=view,
             language=language_of(query.fmt),
             base_url=self.base_url(request),
+            page_base_url=self.base_url(request) + query.language_prefix,
             order_text=_("Order"),
             credit=_("by {name}").format(name=self._settings.brand_name),
         )

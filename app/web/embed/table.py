@@ -6,6 +6,7 @@ from typing import Final
 
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
+from app.messages import mark
 from app.request import FieldError
 from app.services.results import CardFit, CompareResult, CompareRow, EstimateResult
 from app.web.charts import StackedBar, grouped_bytes, stacked_bar
@@ -17,7 +18,7 @@ from app.web.formatting import Formatter
 from app.web.links import page_link
 from app.web.memory_view import peak_parts
 from app.web.outcome import Outcome
-from app.web.wording import METHODS, TONES, VERDICTS, mark
+from app.web.wording import METHODS, TONES, VERDICTS
 
 METHOD_ORDER: Final = tuple(reversed(tuple(MethodKind)))
 """The least memory first, as buyers ask."""
@@ -279,8 +280,11 @@ def listed_cards(outcome: Outcome) -> tuple[str, ...]:
     return tuple(found)[:MOST_CARDS]
 
 
-def problem_texts(errors: Sequence[FieldError]) -> tuple[str, ...]:
+def problem_texts(errors: Sequence[FieldError], fmt: Formatter) -> tuple[str, ...]:
     """What is wrong with a table's address, a sentence an error."""
+    _ = fmt.gettext
     return tuple(
-        f"{error.field} {error.message}" + (f" It takes {error.allowed}." if error.allowed else "") for error in errors
+        f"{error.field} {_(error.message)}"
+        + (" " + _("It takes {allowed}.").format(allowed=_(error.allowed)) if error.allowed else "")
+        for error in errors
     )

@@ -37,7 +37,7 @@ def table_view(query: EmbedQuery, parts: AppState) -> TableView:
             return _models(query, parts)
         allowed = _allowed_cards(query, parts) if layout is TableRows.CARDS else None
     except RequestError as problem:
-        return _unread(query, layout, problem_texts(problem.errors))
+        return _unread(query, layout, problem_texts(problem.errors, query.fmt))
     run = [(key, text) for key, text in query.pairs if key not in {"gpu", "gpus_allowed", "models", "methods"}]
     found = answer(run, parts.snapshot(), parts.today(), parts.policy, {})
     if found.outcome is None:
