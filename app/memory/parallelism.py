@@ -12,6 +12,7 @@ from itertools import accumulate
 
 from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
 from app.memory.inputs import Cluster, Method, MethodKind, Offload, Strategy
+from app.memory.shards import Sharding, padded_share
 
 DEEPSPEED_BUCKET_ELEMENTS = 500_000_000
 """``reduce_bucket_size`` and ``allgather_bucket_size`` (``deepspeed/runtime/zero/config.py``)."""
@@ -22,6 +23,8 @@ class Traits:
     """How a strategy treats model states and working copies."""
 
     title: str
+    sharding: Sharding = Sharding.TENSOR
+    """Along what sharded states are cut."""
     shards_weights: bool = False
     shards_gradients: bool = False
     shards_optimizer: bool = False
@@ -58,6 +61,7 @@ _ZERO2 = Traits(
 )
 _FSDP = Traits(
     title="FSDP: weights, gradients and optimizer state sharded",
+    sharding=Sharding.FLAT,
     shards_weights=True,
     shards_gradients=True,
     shards_optimizer=True,
@@ -92,6 +96,7 @@ TRAITS: Mapping[Strategy, Traits] = {
     Strategy.FSDP2: replace(
         _FSDP,
         title="FSDP2: weights, gradients and optimizer state sharded",
+        sharding=Sharding.ROWS,
         upcasts_adapters_of_quantised=False,
         holds_frozen_inputs=False,
         source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py; accelerate 1.15 utils/fsdp_utils.py:815-820",
@@ -253,8 +258,3 @@ def default_strategy(cluster: Cluster, method: Method) -> Strategy:
     if cluster.num_gpus == cluster.tensor_parallel * cluster.pipeline_parallel:
         return Strategy.SINGLE
     return Strategy.FSDP2 if method.kind is MethodKind.FULL else Strategy.DDP
-
-
-def padded_share(elements: int, shards: int) -> int:
-    """Elements of one rank's shard of a flat unit: padded up to a multiple of the ranks."""
-    return -(-elements // shards)

@@ -1,15 +1,17 @@
 """What lives through the whole step: weights, quantisation state, adapters, gradients, optimizer state."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from app.memory.architecture import Architecture, Parameter, ParameterKind
+from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
 from app.memory.inputs import Adapter, Method, QuantizationFormat
 from app.memory.optimizers import OPTIMIZERS, TrainedTensor, state_bytes, step_temporary_bytes
-from app.memory.parallelism import SINGLE, Layout, padded_share
+from app.memory.parallelism import SINGLE, Layout
 from app.memory.policy import Policy
 from app.memory.result import ParameterCounts
+from app.memory.shards import Sharding, Unit, adapter_units, gradient_bytes, stored_bytes, updated_tensors
 from app.memory.tape import FLOAT32, HALF
 from app.units import round_to_block
 
@@ -50,11 +52,13 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
     Raises ``KeyError`` for an optimizer that is not in :data:`~app.memory.optimizers.OPTIMIZERS`.
     """
     traits = layout.traits
-    trained = tuple(_trained_tensors(architecture, method, policy, layout))
-    weights, quantised = _weights(architecture, policy, layout)
-    adapters = 0 if policy.trains_base else _share(trained, layout.shards if traits.shards_weights else 1)
-    gradients = _share(trained, layout.shards if traits.shards_gradients else 1)
-    updated = tuple(_updated(tensor, policy, layout) for tensor in trained)
+    trained = tuple(_trained_units(architecture, method, policy, layout))
+    sharded = layout.shards if traits.shards_weights else 1
+    base = (unit for unit, _ in _base_units(architecture, policy, layout))
+    weights = architecture.buffer_bytes + stored_bytes(base, traits.sharding, sharded)
+    adapters = 0 if policy.trains_base else stored_bytes(trained, traits.sharding, sharded)
+    gradients = gradient_bytes(trained, traits.sharding, layout.shards if traits.shards_gradients else 1)
+    updated = tuple(_updated(trained, policy, layout))
     optimizer = OPTIMIZERS[method.optimizer]
     optimizer_bytes = state_bytes(optimizer, updated, method.embedding_state_32bit)
     if policy.masters:
@@ -68,7 +72,7 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
     saved = frozenset(method.adapter.modules_to_save) if method.adapter else frozenset()
     return States(
         weights=weights,
-        quantisation_state=quantised,
+        quantisation_state=_quantisation_state(architecture, policy, layout),
         adapters=adapters,
         gradients=gradients,
         optimizer_state=optimizer_bytes,
@@ -77,7 +81,7 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
         host=host,
         trains_embedding=policy.trains_base or bool(saved & EMBEDDING_NAMES),
         trains_head=policy.trains_base or bool(saved & HEAD_NAMES),
-        trained_tensors=sum(tensor.count for tensor in trained),
+        trained_tensors=sum(tensor.count for tensor in updated),
         counts=_counts(architecture, method, policy),
     )
 
@@ -87,21 +91,62 @@ def _counts(architecture: Architecture, method: Method, policy: Policy) -> Param
     if policy.trains_base:
         trained = sum(parameter.elements * parameter.count for parameter in architecture.trainable_parameters)
         return ParameterCounts(total, trained, total - trained, 0, architecture.active_parameters)
-    added = sum(tensor.elements * tensor.count for tensor in _trained_tensors(architecture, method, policy, SINGLE))
+    adapters = () if method.adapter is None else _adapter_tensors(architecture, method.adapter, policy)
+    added = sum(tensor.elements * tensor.count for tensor in adapters)
     return ParameterCounts(total + added, added, total, added, architecture.active_parameters + added)
 
 
-def _trained_tensors(
-    architecture: Architecture, method: Method, policy: Policy, layout: Layout
-) -> Iterator[TrainedTensor]:
+def _trained_units(architecture: Architecture, method: Method, policy: Policy, layout: Layout) -> Iterator[Unit]:
     """Everything that receives a gradient on a rank, before sharding, at the width its resident copy has."""
-    if method.adapter is not None:
-        yield from _adapter_tensors(architecture, method.adapter, policy)
+    if method.adapter is None:
+        yield from (unit for unit, trains in _base_units(architecture, policy, layout) if trains)
         return
-    for parameter in architecture.trainable_parameters:
-        elements = layout.local_elements(parameter)
-        width = _resident_width(parameter, policy)
-        yield TrainedTensor(parameter.kind, elements, parameter.rows, width, parameter.count)
+    tensors = tuple(_adapter_tensors(architecture, method.adapter, policy))
+    if layout.traits.sharding is Sharding.FLAT:
+        # PEFT's policy wraps each module that trains by itself (peft/utils/other.py, fsdp_auto_wrap_policy)
+        yield from (Unit((replace(tensor, count=1),), tensor.count) for tensor in tensors)
+    else:
+        yield from adapter_units(tensors, len(architecture.layers))
+
+
+def _base_units(architecture: Architecture, policy: Policy, layout: Layout) -> Iterator[tuple[Unit, bool]]:
+    """The model's own weights by layer and outside, and whether full fine-tuning trains them."""
+    for layer, count in architecture.distinct_layers:
+        yield from _unit_of(_norms_last(layer), count, policy, layout)
+    extra = Counter(architecture.extra_parameters)
+    outer = tuple(parameter for parameter in architecture.outer_parameters if parameter not in extra)
+    yield from _unit_of(outer, 1, policy, layout)
+    for unit, _ in _unit_of(tuple(extra.elements()), 1, policy, layout):
+        yield unit, False
+
+
+def _norms_last(layer: Layer) -> tuple[Parameter, ...]:
+    """A layer's parameters in the order that most models register them, which FSDP flattens them in."""
+    return tuple(sorted(layer.parameters(), key=lambda parameter: parameter.kind is ParameterKind.NORM))
+
+
+def _unit_of(
+    parameters: tuple[Parameter, ...], count: int, policy: Policy, layout: Layout
+) -> Iterator[tuple[Unit, bool]]:
+    """One unit's tensors; those that never receive a gradient apart."""
+    trained = [parameter for parameter in parameters if parameter.kind is not ParameterKind.BALANCE]
+    fixed = [parameter for parameter in parameters if parameter.kind is ParameterKind.BALANCE]
+    for members, trains in ((trained, True), (fixed, False)):
+        if members:
+            yield Unit(tuple(_resident(parameter, policy, layout) for parameter in members), count), trains
+
+
+def _resident(parameter: Parameter, policy: Policy, layout: Layout) -> TrainedTensor:
+    """A weight as it lives between steps, before it is sharded over data-parallel ranks."""
+    elements = layout.local_elements(parameter)
+    if policy.quantization is None or parameter.kind is not ParameterKind.LINEAR:
+        rows = -(-parameter.rows * elements // parameter.elements) if parameter.rows > 1 else 1
+        return TrainedTensor(parameter.kind, elements, rows, _resident_width(parameter, policy), parameter.count)
+    if policy.quantization is QuantizationFormat.INT8:
+        return TrainedTensor(parameter.kind, elements, 1, 1, parameter.count)
+    # packed in 16-bit numbers where it is sharded (bnb_4bit_quant_storage), else in bytes
+    width = HALF if layout.traits.shards_weights else 1
+    return TrainedTensor(parameter.kind, -(-elements // (2 * width)), 1, width, parameter.count)
 
 
 def _resident_width(parameter: Parameter, policy: Policy) -> int:
@@ -111,47 +156,40 @@ def _resident_width(parameter: Parameter, policy: Policy) -> int:
     return policy.resident_width if policy.trains_base else policy.plain_width
 
 
-def _updated(tensor: TrainedTensor, policy: Policy, layout: Layout) -> TrainedTensor:
-    """The tensor as the optimizer sees it: this rank's shard, the float32 master where there is one."""
+def _updated(trained: Iterable[Unit], policy: Policy, layout: Layout) -> Iterator[TrainedTensor]:
+    """The tensors as the optimizer sees them: this rank's shards, the float32 masters where there are such."""
     shards = layout.shards if layout.traits.shards_optimizer else 1
-    width = FLOAT32 if policy.masters else tensor.width
-    return replace(tensor, elements=padded_share(tensor.elements, shards), width=width)
+    for tensor in updated_tensors(trained, layout.traits.sharding, shards):
+        yield replace(tensor, width=FLOAT32) if policy.masters else tensor
 
 
-def _share(tensors: Iterable[TrainedTensor], shards: int) -> int:
-    return sum(
-        tensor.count * round_to_block(padded_share(tensor.elements, shards) * tensor.width) for tensor in tensors
-    )
-
-
-def _communication(architecture: Architecture, trained: Iterable[TrainedTensor], layout: Layout) -> int:
+def _communication(architecture: Architecture, trained: tuple[Unit, ...], layout: Layout) -> int:
     """Buffers of gradient reduction, in bytes."""
     traits = layout.traits
     if layout.data == 1:
         return 0
     if traits.copies_gradients_to_buckets:
-        return _share(trained, 1)
+        return stored_bytes(trained, traits.sharding, 1)
     if traits.bucket_elements is None:
         return 0
     bucket = traits.bucket_elements or architecture.hidden_size**2
-    return HALF * min(bucket, sum(tensor.elements * tensor.count for tensor in trained))
+    elements = sum(unit.count * sum(tensor.elements * tensor.count for tensor in unit.tensors) for unit in trained)
+    return HALF * min(bucket, elements)
 
 
-def _weights(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[int, int]:
-    """Weights and quantisation state. A frozen base is sharded like a trained one; its scales are not, since
-    they are no parameters."""
-    shards = layout.shards if layout.traits.shards_weights else 1
-    weights, quantised = architecture.buffer_bytes, 0
-    for parameter in architecture.parameters:
-        if policy.quantization is not None and parameter.kind is ParameterKind.LINEAR:
-            local = replace(parameter, elements=layout.local_elements(parameter))
-            packed, state = quantised_bytes(local, policy.quantization, policy.double_quantization)
-            weights += padded_share(packed, shards)
-            quantised += state
-            continue
-        width = _resident_width(parameter, policy)
-        weights += parameter.count * round_to_block(padded_share(layout.local_elements(parameter), shards) * width)
-    return weights, quantised
+def _quantisation_state(architecture: Architecture, policy: Policy, layout: Layout) -> int:
+    """Scales of a quantised base, in bytes: whole on every rank, since they are no parameters."""
+    if policy.quantization is None:
+        return 0
+    return sum(
+        quantised_bytes(
+            replace(parameter, elements=layout.local_elements(parameter)),
+            policy.quantization,
+            policy.double_quantization,
+        )[1]
+        for parameter in architecture.parameters
+        if parameter.kind is ParameterKind.LINEAR
+    )
 
 
 def quantised_bytes(parameter: Parameter, format_: QuantizationFormat, nested: bool) -> tuple[int, int]:
@@ -178,19 +216,19 @@ def quantised_bytes(parameter: Parameter, format_: QuantizationFormat, nested: b
 
 def _adapter_tensors(architecture: Architecture, adapter: Adapter, policy: Policy) -> Iterator[TrainedTensor]:
     """LoRA's A [r, in] and B [out, r], DoRA's magnitude [out], and full copies of ``modules_to_save``."""
-    widths: dict[int, int] = {}
-    magnitudes: dict[int, int] = {}
+    matrices: Counter[tuple[int, int]] = Counter()
+    """Elements and rows of each."""
+    magnitudes: Counter[int] = Counter()
     for target, occurrences in architecture.adaptable():
         if not policy.adapts(target):
             continue
-        for features in target.adapter_features:
-            widths[features] = widths.get(features, 0) + occurrences
+        inner, outer = target.adapter_features
+        matrices[inner * adapter.rank, adapter.rank] += occurrences
+        matrices[outer * adapter.rank, outer] += occurrences
         if adapter.use_dora:
-            out = target.out_features
-            magnitudes[out] = magnitudes.get(out, 0) + occurrences
-    for features, count in widths.items():
-        elements = features * adapter.rank
-        yield TrainedTensor(ParameterKind.OTHER, elements, adapter.rank, policy.adapter_resident_width, count)
+            magnitudes[target.out_features] += occurrences
+    for (elements, rows), count in matrices.items():
+        yield TrainedTensor(ParameterKind.OTHER, elements, rows, policy.adapter_resident_width, count)
     for out, count in magnitudes.items():
         yield TrainedTensor(ParameterKind.OTHER, out, 1, policy.adapter_resident_width, count)
     saved = frozenset(adapter.modules_to_save)

@@ -1,0 +1,1 @@
+"""Training a tiny model in several processes for real, to see what each rank holds."""
