@@ -16,7 +16,7 @@ from app.admin.api import UPLOADS
 from app.admin.attempts import Attempts
 from app.admin.guard import AdminState
 from app.admin.install import install as install_admin
-from app.api import accuracy, docs, errors, health, lists, runs, serve
+from app.api import accuracy, dataset, docs, errors, health, lists, runs, serve
 from app.api.error_page import error_page
 from app.api.metrics import metrics_router
 from app.api.openapi import PROBLEM_SCHEMA
@@ -33,9 +33,10 @@ from app.mcp import McpEndpoint
 from app.ops.body_limit import BodyLimit
 from app.ops.rate_store import RateStore, rate_store
 from app.ops.surround import add_rate_limit, outermost
+from app.services.lengths import PATH as DATASET_PATH
 from app.services.policy import Policy
 from app.settings import Settings
-from app.web import landing_pages, oembed, orders, pages, serving_pages
+from app.web import dataset_pages, landing_pages, oembed, orders, pages, serving_pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
 from app.web.language import LanguagePrefix
@@ -43,6 +44,9 @@ from app.web.language import LanguagePrefix
 logger = logging.getLogger(__name__)
 
 API_PREFIX: Final = "/api/v1"
+
+PUBLIC_UPLOADS: Final = {DATASET_PATH: dataset_pages.MAX_UPLOAD_BYTES, dataset.PATH: dataset.MAX_BODY_BYTES}
+"""Ends of the addresses (a page has one in each language) that take more than a calculation does, and how much."""
 
 DESCRIPTION: Final = """GPU memory, speed and cost of a fine-tuning run, and which card to rent for it.
 
@@ -173,7 +177,7 @@ def _admin(settings: Settings, catalogue: CatalogueService, parts: AppState) -> 
 
 def _include(app: FastAPI) -> None:
     api = APIRouter(prefix=API_PREFIX)
-    for router in (runs.router, serve.router, lists.router, accuracy.router, health.router):
+    for router in (runs.router, serve.router, dataset.router, lists.router, accuracy.router, health.router):
         api.include_router(router)
     app.include_router(api)
     app.include_router(health.router, include_in_schema=False)
@@ -182,6 +186,7 @@ def _include(app: FastAPI) -> None:
         pages.router,
         landing_pages.router,
         serving_pages.router,
+        dataset_pages.router,
         builder.router,
         oembed.router,
         orders.router,
@@ -193,7 +198,9 @@ def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rate
     """Pure ASGI around everything, the outermost last."""
 
     def limit_of(path: str) -> int:
-        return settings.max_upload_bytes if path in UPLOADS else settings.max_body_bytes
+        if path in UPLOADS:
+            return settings.max_upload_bytes
+        return next((size for end, size in PUBLIC_UPLOADS.items() if path.endswith(end)), settings.max_body_bytes)
 
     app.add_middleware(LanguagePrefix, default_locale=settings.locale)
     app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)

@@ -190,6 +190,7 @@ FIXED_PAGES = (
     "/best-gpu",
     "/speed",
     "/serve",
+    "/dataset",
     "/glossary",
     "/embed",
     "/docs",

@@ -20,6 +20,7 @@ NAVIGATION: Final = (
 FOOTER_LINKS: Final = (
     (mark("LoRA vs QLoRA vs full"), "/compare/lora-vs-qlora-vs-full"),
     (mark("Full, LoRA or QLoRA?"), "/guide"),
+    (mark("Your data’s lengths"), "/dataset"),
     (mark("After training"), "/serve"),
     (mark("Accuracy"), "/accuracy"),
     (mark("Glossary"), "/glossary"),

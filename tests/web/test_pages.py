@@ -20,6 +20,7 @@ PAGES = (
     "/best-gpu",
     "/speed",
     "/serve",
+    "/dataset",
     "/glossary",
 )
 
