@@ -10,7 +10,7 @@ from app.catalogue.facts import Offer, Period
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.inputs import Cluster, Strategy
 from app.services.results import ConvertedPrice, Money, OfferReport, Price
-from app.speed.cost import Conversion, conversion_of, servers_needed
+from app.speed.cost import Conversion, Tariff, conversion_of, servers_needed, tariff_of
 
 _KEPT: Final = 1_024
 _PRICE_PLACES: Final = Decimal("0.0001")
@@ -49,17 +49,19 @@ class Quote:
     """Of the offer, so that their cards are enough."""
     conversion: Conversion
     """From the offer's currency to the market's."""
+    tariff: Tariff
+    """What any time on all the servers costs, in the market's currency."""
     report: OfferReport
 
     @property
     def amount(self) -> Decimal:
         """One hour or month of all the servers in the market's currency, unrounded."""
-        return self.offer.amount * self.servers * self.conversion.factor
+        return self.tariff.exact_period_amount
 
     @property
     def terms(self) -> tuple[int, Decimal]:
         """Hours paid at least, and the set-up fee of all the servers in the market's currency."""
-        return self.offer.minimum_hours, (self.offer.setup_fee or Decimal(0)) * self.servers * self.conversion.factor
+        return self.offer.minimum_hours, self.tariff.exact_setup_amount
 
 
 class Market:
@@ -119,6 +121,7 @@ class Market:
             offer=offer,
             servers=servers_needed(num_gpus, offer.gpus_per_server),
             conversion=conversion,
+            tariff=tariff_of(offer, num_gpus, conversion),
             report=replace(offer_report(offer), converted=_converted(offer, conversion)),
         )
 

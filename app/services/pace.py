@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from app.catalogue.facts import CatalogueGpu
 from app.memory.architecture import Architecture
@@ -12,7 +11,7 @@ from app.services.calibration import bundled_calibration
 from app.services.market import Quote
 from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
 from app.speed.communication import network_note
-from app.speed.cost import JobSeconds, paid_amount, run_cost
+from app.speed.cost import JobSeconds
 from app.speed.estimate import SpeedEstimate, Unsupported, estimate_speed
 from app.speed.job import JobTime, job_time
 
@@ -70,8 +69,8 @@ def time_report(job: JobTime) -> TimeReport:
 def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
     """What the job costs with one quote, in the market's currency."""
     seconds = JobSeconds(expected=job.total_seconds, low=job.total_seconds_low, high=job.total_seconds_high)
-    cost = run_cost(seconds, quote.offer, cluster.num_gpus, quote.conversion)
-    tariff = cost.tariff
+    tariff = quote.tariff
+    cost = tariff.cost(seconds)
     return CostReport(
         amount=cost.amount,
         amount_low=cost.amount_low,
@@ -88,8 +87,6 @@ def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
 
 def cheapest_cost(job: JobTime, quotes: Sequence[Quote], cluster: Cluster) -> CostReport | None:
     """The quote that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
-
-    def paid(quote: Quote) -> Decimal:
-        return paid_amount(job.total_seconds, quote.offer, cluster.num_gpus, quote.conversion)
-
-    return cost_report(job, min(quotes, key=paid), cluster) if quotes else None
+    if not quotes:
+        return None
+    return cost_report(job, min(quotes, key=lambda quote: quote.tariff.paid(job.total_seconds)), cluster)
