@@ -155,8 +155,7 @@ class Assessment:
         """The single changes that save memory, evaluated."""
 
         def needs(run: Run, groups: Groups) -> int:
-            self.evaluations += 1
-            return self._modelled(required_bytes, run, groups, device)
+            return self.needs(run, groups, device)
 
         def model(run: Run, groups: Groups) -> MemoryEstimate:
             return self._modelled(estimate_memory, run, groups, device)
@@ -169,10 +168,19 @@ class Assessment:
 
     def with_switch(self, switch: Switch) -> Run | None:
         """The run with a switch turned, or None where that contradicts the request or leaves a field's bounds."""
-        if self.run.num_gpus > 1 or "method" in switch.changes:
+        return self.changed(switch.changes)
+
+    def changed(self, changes: Mapping[str, FieldValue]) -> Run | None:
+        """The run with fields changed to values of their types that are within their bounds; None as above."""
+        if self.run.num_gpus > 1 or "method" in changes:
             # What was filled in depends on these: a stack's values on the method, the strategy on what it is to hold.
-            return self.with_changes(switch.changes)
-        return self.run.model_copy(update=switch.changes)
+            return self.with_changes(changes)
+        return self.run.model_copy(update=changes)
+
+    def needs(self, run: Run, groups: Groups, device: Device | None) -> int:
+        """``required_bytes`` of another run of the same model."""
+        self.evaluations += 1
+        return self._modelled(required_bytes, run, groups, device)
 
     def required(self, run: Run, groups: Groups, device: Device) -> Interval:
         """What a card must have for another run of the same model."""

@@ -16,9 +16,11 @@ from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_repo
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.report import memory_report, verdict_report
 from app.services.results import CardFit, EstimateResult, Links, Suggestion, VerdictReport, Versions
+from app.services.room import room
 from app.services.similar import similar_measurements
 from app.services.slowdown import slower_by, would_run
 from app.services.switches import suggestion
+from app.services.ways_out import ways_out
 from app.spans import spanned
 
 MEMORY_MODEL_VERSION: Final = "1"
@@ -101,14 +103,19 @@ def _suggestions(
     verdict: VerdictReport | None,
     going: Pace | None,
 ) -> tuple[Suggestion, ...]:
-    """Left out where nobody needs them: the chosen card holds the run and no cards are listed."""
+    """Ways out of a run that does not surely fit; of one that does, what saves memory and what the room buys.
+
+    Left out where nobody needs them: the chosen card holds the run and no cards are listed.
+    """
     if gpu is None or verdict is None:
         return _savings(assessment, memory, None, None)
     if verdict.status is Verdict.UNSUPPORTED:
         return tuple(would_run(assessment, memory, gpu))
-    if assessment.run.gpus is GpuListing.NONE and verdict.status is Verdict.FITS:
+    if verdict.status is not Verdict.FITS:
+        return ways_out(assessment, gpu, alternatives=assessment.run.gpus is not GpuListing.NONE)
+    if assessment.run.gpus is GpuListing.NONE:
         return ()
-    return _savings(assessment, memory, gpu, going)
+    return (*_savings(assessment, memory, gpu, going), *room(assessment, gpu, going))
 
 
 def _savings(

@@ -43,7 +43,7 @@ def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]
     if helpful:
         chosen = min(helpful, key=lambda item: (item.switch.changes_job, item.saves_bytes))
         return suggestion(assessment.memory(), chosen)
-    return _more_cards(assessment, gpu)
+    return more_cards(assessment, gpu)
 
 
 def _would_fit(item: Evaluated, gpu: CatalogueGpu) -> bool:
@@ -52,7 +52,8 @@ def _would_fit(item: Evaluated, gpu: CatalogueGpu) -> bool:
     return verdict is Verdict.FITS
 
 
-def _more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion | None:
+def more_cards(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion | None:
+    """The fewest of these cards that hold the run with its states sharded over them; None where 64 do not."""
     memory = assessment.memory(gpu.device)
     count = assessment.fewest_gpus(gpu)
     if count is None:

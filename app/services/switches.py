@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from math import isqrt
 from typing import Final
 
 from app.memory.inputs import AttentionImplementation, Checkpointing, LossKernel, MethodKind, PrecisionPolicy
@@ -135,20 +136,35 @@ def _kernels(run: Run, model_type: str) -> Iterator[Switch]:
 
 
 def _batch(run: Run) -> Iterator[Switch]:
-    smaller, steps = run.micro_batch_size // 2, run.gradient_accumulation_steps * 2
-    if run.micro_batch_size % 2 == 0 and steps <= _MOST_ACCUMULATION:
-        yield Switch(
-            code="micro_batch",
-            words=message("Micro-batch {size}, accumulate {steps}", size=smaller, steps=steps),
-            changes={"micro_batch_size": smaller, "gradient_accumulation_steps": steps},
-        )
-    steps = run.gradient_accumulation_steps * run.micro_batch_size
-    if run.micro_batch_size > 2 and steps <= _MOST_ACCUMULATION:
-        yield Switch(
-            code="micro_batch_1",
-            words=message("Micro-batch 1, accumulate {steps}", steps=steps),
-            changes={"micro_batch_size": 1, "gradient_accumulation_steps": steps},
-        )
+    """Half the micro-batch, and one sequence at a time."""
+    yield from (smaller_batch(run, size) for size in smaller_batches(run) if size in {1, run.micro_batch_size / 2})
+
+
+def smaller_batches(run: Run) -> Iterator[int]:
+    """Micro-batches that leave the sequences of a step as they are, the largest first."""
+    for size in divisors(run.micro_batch_size)[1:]:
+        if _accumulated(run, size) <= _MOST_ACCUMULATION:
+            yield size
+
+
+def divisors(number: int) -> list[int]:
+    """Of a positive number, the largest first."""
+    small = [size for size in range(1, isqrt(number) + 1) if number % size == 0]
+    return sorted({*small, *(number // size for size in small)}, reverse=True)
+
+
+def smaller_batch(run: Run, size: int) -> Switch:
+    """Take ``size`` sequences at once, as often as it takes."""
+    steps = _accumulated(run, size)
+    return Switch(
+        code=f"micro_batch_{size}",
+        words=message("Micro-batch {size}, accumulate {steps}", size=size, steps=steps),
+        changes={"micro_batch_size": size, "gradient_accumulation_steps": steps},
+    )
+
+
+def _accumulated(run: Run, micro_batch_size: int) -> int:
+    return run.gradient_accumulation_steps * run.micro_batch_size // micro_batch_size
 
 
 def _methods(run: Run) -> Iterator[Switch]:
@@ -193,20 +209,21 @@ def evaluate(
 
 def suggestion(current: MemoryEstimate, item: Evaluated, time_ratio: float | None = None) -> Suggestion:
     """A switch in the contract's shape; ``time_ratio`` is the job's time with it over the time without."""
+    return suggested(item.switch, current.required_bytes, item.required_bytes, time_ratio)
+
+
+def suggested(switch: Switch, before_bytes: int, after_bytes: int, time_ratio: float | None) -> Suggestion:
+    """The same from the bytes required before and after; what room buys takes more, and saves less than nothing."""
     return Suggestion(
-        changes=item.switch.changes,
-        saves_bytes=item.saves_bytes,
+        changes=switch.changes,
+        saves_bytes=before_bytes - after_bytes,
         step_time_ratio=time_ratio,
-        text=_sentence(current.required_bytes, item, time_ratio),
+        text=_sentence(switch, before_bytes, after_bytes, time_ratio),
     )
 
 
-def _sentence(required_bytes: int, item: Evaluated, time_ratio: float | None) -> str:
-    values: dict[str, Value] = {
-        "change": item.switch.said,
-        "before": gib(required_bytes),
-        "after": gib(item.required_bytes),
-    }
+def _sentence(switch: Switch, before_bytes: int, after_bytes: int, time_ratio: float | None) -> str:
+    values: dict[str, Value] = {"change": switch.said, "before": gib(before_bytes), "after": gib(after_bytes)}
     if time_ratio is None:
         return message("{change}: {before} → {after} GiB.", **values)
     percent = round(100 * abs(time_ratio - 1))
