@@ -57,6 +57,8 @@ class DatasetPage:
     """The whole page; ``answer`` is None where the lengths cannot be read."""
 
     meta: PageMeta
+    tone: str
+    """Whether the chosen card holds the longest batch; empty without a card."""
     title: str
     lead: str
     errors: tuple[str, ...]
@@ -88,6 +90,7 @@ def dataset_page(
                 "much of the work is padding, what packing saves, and the GPU memory of each."
             ),
         ),
+        tone=_tone(result),
         title=_title(result, fmt) if result is not None else _("These lengths cannot be read yet"),
         lead=_lead(result, fmt) if result is not None else "",
         errors=tuple(f"{error.field} {error.message}" for error in form.other_errors),
@@ -114,6 +117,11 @@ def _field(form: SmallForm, name: str, choices: Choices, fmt: Formatter) -> Fiel
         hint = _("Examples are cut here. Left empty, none is.")
         return replace(view, label=_("Cut at"), hint=hint, value=form.texts.get(name, ""), default="")
     return view
+
+
+def _tone(result: DatasetShapeResult | None) -> str:
+    verdict = result.memory.longest.verdict if result is not None and result.memory is not None else None
+    return TONES[verdict] if verdict is not None else ""
 
 
 def _title(result: DatasetShapeResult, fmt: Formatter) -> str:
@@ -205,8 +213,8 @@ class _Answer:
             ),
             Fact(
                 label=_("Packed"),
-                value=_("{count} to a sequence").format(count=fmt.decimal(result.packing.examples_per_sequence, 1)),
-                detail=_("{share} filled").format(share=_filled(result, fmt)),
+                value=fmt.decimal(result.packing.examples_per_sequence, 1),
+                detail=_("examples to a sequence, {share} filled").format(share=_filled(result, fmt)),
             ),
         )
 

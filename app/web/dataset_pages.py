@@ -40,6 +40,7 @@ FIRST_VISIT: Final[Mapping[str, str]] = {
     "tokens_per_example": "350",
     "p95_tokens_per_example": "1200",
     "max_tokens_per_example": "4096",
+    "micro_batch_size": "8",
     "model": DEFAULT_MODEL,
     "method": EXAMPLE["method"],
     "gpu": EXAMPLE["gpu"],

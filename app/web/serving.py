@@ -168,12 +168,27 @@ def _money(option: ServeOption, fmt: Formatter) -> str:
 
 def _small(size_bytes: int, fmt: Formatter) -> str:
     """A size that may be far below the page's unit: KiB or kB, MiB or MB, or the unit itself."""
+    number, unit = _small_parts(size_bytes, fmt)
+    return number + NO_BREAK + unit
+
+
+def _small_parts(size_bytes: int, fmt: Formatter) -> tuple[str, str]:
     binary = fmt.unit is MemoryUnit.GIB
     thousand = 1024 if binary else 1000
     if size_bytes >= thousand**3:
-        return fmt.memory_with_unit(size_bytes)
+        return fmt.memory(size_bytes), fmt.unit.label
     power, name = (2, "MiB" if binary else "MB") if size_bytes >= thousand**2 else (1, "KiB" if binary else "kB")
-    return fmt.decimal(size_bytes / thousand**power, 1).removesuffix(".0") + NO_BREAK + name
+    size = size_bytes / thousand**power
+    return fmt.plain(round(size, 1) if size < 100 else round(size)), name
+
+
+def _small_range(low_bytes: int, high_bytes: int, fmt: Formatter) -> str:
+    """``26–88.1 MiB``, or one size where both bounds agree."""
+    (low, low_unit), (high, high_unit) = _small_parts(low_bytes, fmt), _small_parts(high_bytes, fmt)
+    if (low, low_unit) == (high, high_unit):
+        return high + NO_BREAK + high_unit
+    first = low if low_unit == high_unit else low + NO_BREAK + low_unit
+    return f"{first}{EN_DASH}{high}{NO_BREAK}{high_unit}"
 
 
 class _Answer:
@@ -230,7 +245,7 @@ class _Answer:
             Fact(label=_("Cache a token"), value=_small(cache.bytes_per_token, fmt), detail=self._cache_detail()),
             Fact(
                 label=_("Cache a request"),
-                value=self._range(cache.request_low_bytes, cache.request_high_bytes),
+                value=_small_range(cache.request_low_bytes, cache.request_high_bytes, fmt),
                 detail=_("at {tokens} tokens").format(tokens=fmt.integer(result.request.context_length)),
             ),
         ]
@@ -239,16 +254,11 @@ class _Answer:
             facts.append(
                 Fact(
                     label=_("Each adapter"),
-                    value=self._range(adapter.bytes, adapter.slot_bytes),
+                    value=_small_range(adapter.bytes, adapter.slot_bytes, fmt),
                     detail=_("{count} weights of its own").format(count=fmt.parameters(adapter.parameters)),
                 )
             )
         return facts
-
-    def _range(self, low: int, high: int) -> str:
-        return (
-            _small(low, self._fmt) if low == high else f"{_small(low, self._fmt)} {EN_DASH} {_small(high, self._fmt)}"
-        )
 
     def _cache_detail(self) -> str:
         fmt, cache = self._fmt, self._result.cache
@@ -261,7 +271,7 @@ class _Answer:
             )
         if cache.state_high_bytes:
             return _("and {state} a request for recurrent layers").format(
-                state=self._range(cache.state_low_bytes, cache.state_high_bytes)
+                state=_small_range(cache.state_low_bytes, cache.state_high_bytes, fmt)
             )
         return fmt.ngettext("{layers} layer", "{layers} layers", cache.layers).format(layers=fmt.integer(cache.layers))
 
@@ -360,7 +370,7 @@ class _Answer:
             "half": fmt.memory_with_unit(half.weights.total_bytes),
             "awq": fmt.memory_with_unit(awq.weights.total_bytes),
             "token": _small(result.cache.bytes_per_token, fmt),
-            "request": self._range(result.cache.request_low_bytes, result.cache.request_high_bytes),
+            "request": _small_range(result.cache.request_low_bytes, result.cache.request_high_bytes, fmt),
             "tokens": fmt.integer(result.request.context_length),
         }
         return [

@@ -25,10 +25,8 @@ def post(site: TestClient, status: int = 200, file: tuple[str, bytes] | None = N
 
 def test_the_first_visit_names_the_batch_to_plan_for(site: TestClient) -> None:
     page = read(site, "/dataset")
-    assert page.one("h1").text.startswith("Plan for batches of 4 × 4,096 tokens; ")
-    same = site.get(
-        "/api/v1/dataset-shape?tokens_per_example=350&p95_tokens_per_example=1200&max_tokens_per_example=4096"
-    ).json()
+    assert page.one("h1").text.startswith("Plan for batches of 8 × 4,096 tokens; ")
+    same = site.get("/api/v1/dataset-shape?tokens_per_example=350&p95=1200&max_tokens=4096&micro_batch_size=8").json()
     assert f"{round(100 * same['padding_share'])}% of the work is padding" in page.one("h1").text
 
 
