@@ -326,6 +326,8 @@ def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: B
     if traits.shards_gradients and layout.shards > 1:
         numerator, denominator = (policy.resident_width, policy.base_width) if policy.trains_base else (1, 1)
         gradients = (numerator, denominator * layout.shards * layout.tensor)
+    if layout.offload_optimizer:
+        gradients = (0, 1)
     in_flight = min(layout.pipeline, batch.gradient_accumulation_steps) if architecture.holds_embedding else 1
     return Spread(
         gradients=gradients,

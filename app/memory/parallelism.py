@@ -17,6 +17,9 @@ from app.memory.shards import Sharding, padded_share
 DEEPSPEED_BUCKET_ELEMENTS = 500_000_000
 """``reduce_bucket_size`` and ``allgather_bucket_size`` (``deepspeed/runtime/zero/config.py``)."""
 
+DEEPSPEED_SUB_GROUP_ELEMENTS = 1_000_000_000
+"""``sub_group_size`` (the same file): what stage 3 updates at once on a rank."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traits:
@@ -39,6 +42,8 @@ class Traits:
     gathers_until_backward: bool = False
     """Layers gathered in forward stay whole until their backward."""
     copies_gradients_to_buckets: bool = False
+    update_elements: int = 0
+    """Elements that are updated at once; 0 for all."""
     bucket_elements: int | None = None
     """Elements of a 16-bit reduction bucket; ``hidden_size²`` where 0."""
     upcasts_adapters: bool = False
@@ -90,6 +95,7 @@ TRAITS: Mapping[Strategy, Traits] = {
         shards_weights=True,
         gathered_layers=2,
         bucket_elements=0,
+        update_elements=DEEPSPEED_SUB_GROUP_ELEMENTS,
         source="deepspeed/runtime/zero/stage3.py; reduce_bucket_size auto is hidden_size²",
     ),
     Strategy.FSDP: _FSDP,

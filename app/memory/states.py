@@ -8,7 +8,7 @@ from functools import lru_cache
 from app.memory.architecture import Architecture, Layer, Parameter, ParameterKind
 from app.memory.inputs import Adapter, Method, QuantizationFormat
 from app.memory.optimizers import OPTIMIZERS, TrainedTensor, state_bytes, step_temporary_bytes
-from app.memory.parallelism import SINGLE, Layout
+from app.memory.parallelism import SINGLE, Layout, Traits
 from app.memory.policy import Policy
 from app.memory.result import ParameterCounts
 from app.memory.shards import Sharding, Unit, adapter_units, gradient_bytes, stored_bytes, updated_tensors
@@ -52,7 +52,7 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
     Raises ``KeyError`` for an optimizer that is not in :data:`~app.memory.optimizers.OPTIMIZERS`.
     """
     traits = layout.traits
-    trained = tuple(_trained_units(architecture, method, policy, layout))
+    trained = tuple(trained_units(architecture, method, policy, layout))
     sharded = layout.shards if traits.shards_weights else 1
     base = (unit for unit, _ in _base_units(architecture, policy, layout))
     weights = architecture.buffer_bytes + stored_bytes(base, traits.sharding, sharded)
@@ -66,7 +66,13 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
     step_temporary = step_temporary_bytes(optimizer, updated)
     host = 0
     if layout.offload_optimizer:
-        host, optimizer_bytes, step_temporary = optimizer_bytes + gradients, 0, 0
+        # gradients go to the host as they are reduced, in float32 beside masters (stage_1_and_2.py, cpu_offload)
+        on_host = 2 * gradients if policy.masters else gradients
+        host, optimizer_bytes, step_temporary, gradients = optimizer_bytes + on_host, 0, 0, 0
+    elif policy.masters:
+        copy = master_gradient_bytes(updated, traits)
+        # the 16-bit gradients are flattened and then copied, all of them alive; then only the copy is
+        step_temporary = max(copy // 2 + copy, copy + step_temporary - gradients)
     if layout.offload_parameters:
         host, weights, adapters = host + weights + adapters, 0, 0
     saved = frozenset(method.adapter.modules_to_save) if method.adapter else frozenset()
@@ -86,6 +92,12 @@ def model_states(architecture: Architecture, method: Method, policy: Policy, lay
     )
 
 
+def master_gradient_bytes(updated: Iterable[TrainedTensor], traits: Traits) -> int:
+    """DeepSpeed's float32 copy of the gradients that it updates at once (``_prepare_fp32_grad_for_sub_group``)."""
+    elements = sum(tensor.elements * tensor.count for tensor in updated)
+    return FLOAT32 * min(elements, traits.update_elements or elements)
+
+
 def _counts(architecture: Architecture, method: Method, policy: Policy) -> ParameterCounts:
     total = architecture.total_parameters
     if policy.trains_base:
@@ -96,7 +108,7 @@ def _counts(architecture: Architecture, method: Method, policy: Policy) -> Param
     return ParameterCounts(total + added, added, total, added, architecture.active_parameters + added)
 
 
-def _trained_units(architecture: Architecture, method: Method, policy: Policy, layout: Layout) -> Iterator[Unit]:
+def trained_units(architecture: Architecture, method: Method, policy: Policy, layout: Layout) -> Iterator[Unit]:
     """Everything that receives a gradient on a rank, before sharding, at the width its resident copy has."""
     if method.adapter is None:
         yield from (unit for unit, trains in _base_units(architecture, policy, layout) if trains)
