@@ -27,7 +27,7 @@ from app.web.formatting import Formatter
 from app.web.links import RunFields, page_link
 from app.web.memory_view import gauge
 from app.web.outcome import Outcome
-from app.web.wording import METHOD_RUNS, METHODS, PHASES, TONES, VERDICTS
+from app.web.wording import METHOD_RUNS, PHASES, TONES, VERDICTS
 
 MOST_SUGGESTIONS: Final = 4
 
@@ -276,7 +276,7 @@ def _is_full(result: EstimateResult) -> bool:
     return result.run.method is MethodKind.FULL
 
 
-def _saving_chip(suggestion: Suggestion, result: EstimateResult, chosen: RunFields, fmt: Formatter) -> Chip:
+def _change_chip(suggestion: Suggestion, result: EstimateResult, chosen: RunFields, fmt: Formatter) -> Chip:
     _ = fmt.gettext
     before = result.memory.required_bytes
     after = before - suggestion.saves_bytes
@@ -290,18 +290,25 @@ def _saving_chip(suggestion: Suggestion, result: EstimateResult, chosen: RunFiel
             detail += slower.format(share=fmt.percent(abs(change)))
     # The service's sentence goes on with the figures in GiB; here they stand in the page's unit.
     words = value_of(suggestion.text, "change")
-    return Chip(url=page_link(chosen, suggestion.changes), icon="minus", text=_(words), detail=detail)
+    icon = "minus" if suggestion.saves_bytes > 0 else "plus"
+    return Chip(url=page_link(chosen, suggestion.changes), icon=icon, text=_(words), detail=detail)
 
 
 def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:
     result, chosen, card = outcome.result, outcome.chosen, outcome.chosen_card
     _ = fmt.gettext
     groups = []
-    less = tuple(_saving_chip(suggestion, result, chosen, fmt) for suggestion in result.suggestions[:MOST_SUGGESTIONS])
+    saving = [
+        suggestion
+        for suggestion in result.suggestions
+        if suggestion.saves_bytes > 0 and "num_gpus" not in suggestion.changes
+    ][:MOST_SUGGESTIONS]
+    less = tuple(_change_chip(suggestion, result, chosen, fmt) for suggestion in saving)
     if less:
-        groups.append(ChipGroup(title=_("Use less memory"), chips=less))
+        title = _("Make it fit") if saving and _makes_fit(saving[0], result, card) else _("Use less memory")
+        groups.append(ChipGroup(title=title, chips=less))
     if card is not None and card.verdict is Verdict.FITS:
-        more = _spending_chips(outcome, card, fmt)
+        more = _spending_chips(outcome, fmt)
         if more:
             spare = fmt.memory_difference(card.usable_bytes, result.memory.required_bytes)
             groups.append(
@@ -310,34 +317,15 @@ def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:
     return tuple(groups)
 
 
-def _spending_chips(outcome: Outcome, card: CardFit, fmt: Formatter) -> tuple[Chip, ...]:
-    """What the spare memory of a card is good for: a larger micro-batch, a method that quantises less."""
+def _makes_fit(suggestion: Suggestion, result: EstimateResult, card: CardFit | None) -> bool:
+    """Whether the card does not surely hold the run and would with the change."""
+    if card is None or card.verdict is Verdict.FITS:
+        return False
+    return result.memory.required_bytes - suggestion.saves_bytes <= card.usable_bytes
+
+
+def _spending_chips(outcome: Outcome, fmt: Formatter) -> tuple[Chip, ...]:
+    """What the spare memory of a card is good for."""
     result, chosen = outcome.result, outcome.chosen
-    _ = fmt.gettext
-    chips = []
-    if card.max_micro_batch_size > result.run.micro_batch_size:
-        chips.append(
-            Chip(
-                url=page_link(chosen, {"micro_batch_size": card.max_micro_batch_size, "global_batch_size": None}),
-                icon="plus",
-                text=_("Micro-batch {size}").format(size=fmt.integer(card.max_micro_batch_size)),
-                detail=_("the most this card holds"),
-            )
-        )
-    order = list(MethodKind)
-    for other in outcome.methods:
-        if (
-            order.index(other.run.method) < order.index(result.run.method)
-            and other.verdict is not None
-            and other.verdict.status is Verdict.FITS
-        ):
-            chips.append(
-                Chip(
-                    url=page_link(chosen, {"method": other.run.method.value, "quantization": None}),
-                    icon="plus",
-                    text=_("{method} instead").format(method=_(METHODS[other.run.method])),
-                    detail=f"{fmt.memory(result.memory.required_bytes)} → "
-                    f"{fmt.memory_with_unit(other.memory.required_bytes)}",
-                )
-            )
-    return tuple(chips)
+    bought = (suggestion for suggestion in result.suggestions if suggestion.saves_bytes < 0)
+    return tuple(_change_chip(suggestion, result, chosen, fmt) for suggestion in bought)

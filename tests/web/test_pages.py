@@ -107,7 +107,7 @@ def test_a_run_that_does_not_fit_says_by_how_much_and_what_would_help(site: Test
     assert re.match(
         r"Does not fit a 24\xa0GB card: needs [\d.]+ GiB, [\d.]+ more than the 23\.\d it gives", page.one("h1").text
     )
-    assert "Use less memory" in page.by_id("less").text
+    assert "Make it fit" in page.by_id("less").text
 
 
 def test_without_a_card_the_verdict_names_the_smallest_that_holds_the_run(site: TestClient) -> None:
@@ -246,3 +246,17 @@ def test_a_checker_may_ask_for_the_head_alone(site: TestClient, path: str) -> No
     response = site.head(path)
     assert response.status_code == 200
     assert response.content == b""
+
+
+def test_what_would_make_it_fit_does_when_it_is_clicked(site: TestClient) -> None:
+    page = read(site, "/?model=llama-3-8b&method=lora&stack=plain&gpu=rtx-3090")
+    chips = [link for link in page.all("a") if "chip" in link.attributes.get("class", "")]
+    assert len(chips) >= 3
+    assert read(site, chips[0].attributes["href"]).one("h1").text.startswith("Fits")
+
+
+def test_the_room_on_a_card_is_offered_for_a_click(site: TestClient) -> None:
+    page = read(site, "/?model=llama-3-8b&method=qlora&gpu=rtx-4090")
+    texts = [link.text for link in page.all("a") if "chip" in link.attributes.get("class", "")]
+    assert any("Turn off gradient checkpointing" in text and "faster" in text for text in texts)
+    assert any("Sequences of" in text for text in texts)
