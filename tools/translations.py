@@ -5,7 +5,6 @@
 
 import ast
 import json
-import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -127,8 +126,7 @@ def template_catalogue(texts: Iterable[tuple[Text, Place]] | None = None) -> Cat
     catalogue = Catalog(project="VRAM Fit", copyright_holder="", msgid_bugs_address="")
     places: dict[Text, dict[str, None]] = {}
     for text, (name, _line) in texts if texts is not None else collected():
-        if re.search(r"[^\W\d_]", re.sub(r"\{\w+\}|%\(\w+\)s", "", text if isinstance(text, str) else text[0])):
-            places.setdefault(text, {}).setdefault(name)
+        places.setdefault(text, {}).setdefault(name)
     for text, names in places.items():
         catalogue.add(text, locations=[(name, 0) for name in names])
     return catalogue

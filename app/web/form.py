@@ -171,7 +171,7 @@ def error_text(spec: FieldSpec, error: FieldError, written: str, fmt: Formatter)
     if error.allowed:
         sentences.append(_("It takes {allowed}.").format(allowed=_(error.allowed)))
     if written and written not in error.message:
-        sentences.append(_("You wrote {text}.").format(text=f"“{written[:60]}”"))
+        sentences.append(_("You wrote {text}.").format(text=_("“{quote}”").format(quote=written[:60])))
     return " ".join(sentences)
 
 
@@ -233,7 +233,8 @@ def folds(state: FormState, choices: Choices, fmt: Formatter) -> tuple[Fold, ...
         for name in names[:SUMMARY_FIELDS]:
             applies = _default_text(FIELDS[name], state, fmt)
             label = _(FIELDS[name].label)
-            summary.append(f"{fmt.within(label)} {applies}" if state.run is not None else label)
+            named = _("{label} {value}").format(label=fmt.within(label), value=applies)
+            summary.append(named if state.run is not None else label)
         views.append(
             Fold(
                 id=f"fold-{index}",

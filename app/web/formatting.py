@@ -135,7 +135,8 @@ class Formatter:
 
     def percent(self, share: float, digits: int = 0) -> str:
         """A share of one as a percentage."""
-        pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
+        number = "#,##0" + ("." + "0" * digits if digits else "")
+        pattern = self.locale.percent_formats[None].pattern.replace("#,##0", number)
         return str(format_percent(share, format=pattern, locale=self.locale))
 
     def parameters(self, count: int) -> str:
