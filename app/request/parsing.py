@@ -212,7 +212,7 @@ def _boolean(raw: object, *, from_text: bool) -> Any:
 
 
 def _word(spec: FieldSpec, raw: object) -> Any:
-    if isinstance(raw, bool):
+    if isinstance(raw, bool) and spec.kind is Kind.CHOICE:
         raw = str(raw).lower()
     if not isinstance(raw, str):
         raise BadValueError("must be text.")
