@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
@@ -112,7 +113,7 @@ def create_app(
     app.router.routes.append(Route(MCP_PATH, tools, methods=["POST"]))
     embedded = embeds.Installed(app, parts)
     errors.install(app, error_page)
-    _surround(app, settings, embedded, rates)
+    _surround(app, settings, embedded, rates, catalogue.database.engine if catalogue is not None else None)
     _describe(app)
     return app
 
@@ -194,7 +195,9 @@ def _include(app: FastAPI) -> None:
         app.include_router(router)
 
 
-def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rates: RateStore) -> None:
+def _surround(
+    app: FastAPI, settings: Settings, embedded: embeds.Installed, rates: RateStore, engine: Engine | None
+) -> None:
     """Pure ASGI around everything, the outermost last."""
 
     def limit_of(path: str) -> int:
@@ -213,7 +216,7 @@ def _surround(app: FastAPI, settings: Settings, embedded: embeds.Installed, rate
         expose_headers=["ETag", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
     embedded.add_middleware(app)
-    outermost(app, settings, prefix=API_PREFIX, direct=embeds.FIRST)
+    outermost(app, settings, prefix=API_PREFIX, direct=embeds.FIRST, engine=engine)
 
 
 def _describe(app: FastAPI) -> None:

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     """A line for each request, at level info; unexpected errors are logged in any case."""
     metrics_from: Words = ("127.0.0.0/8", "::1")
     """Addresses or networks that may read ``/metrics``; for others it does not exist."""
+    traces_to: str | None = None
+    """Where OpenTelemetry traces are sent over HTTP, such as ``http://collector:4318``; None records none."""
+    traces_share: float = Field(1.0, ge=0, le=1)
+    """Of the requests, how many are traced."""
 
     # Limits
     max_body_bytes: int = Field(128 * 1024, ge=4_096)
@@ -156,7 +160,7 @@ class Settings(BaseSettings):
             return f"sqlite://{rest}"
         raise ValueError(f"must begin with sqlite:// or postgresql://, not {scheme}://")
 
-    @field_validator("public_url", "contact_url", "browse_url", "brand_logo_url", "hub_url")
+    @field_validator("public_url", "contact_url", "browse_url", "brand_logo_url", "hub_url", "traces_to")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is None or value.lower() in {"", "none"}:

@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 from time import perf_counter
-from typing import Final
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -10,22 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.ops.logs import RequestLog
 from app.ops.metrics import REQUEST_SECONDS, RESPONSES
-
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNMATCHED: Final = "(none)"
-"""What stands for every address without a route: a scanner's guesses must not become labels."""
+from app.ops.routes import RouteNames
 
 
 class Observe:
-    """Goes around everything, so that refusals and errors are seen too.
+    """Goes around everything, so that refusals and errors are seen too."""
 
-    ``direct`` are addresses answered before a route is looked up; a router included under ``prefix`` does not tell it.
-    """
-
-    def __init__(self, app: ASGIApp, *, prefix: str, direct: frozenset[str], log: RequestLog | None) -> None:
+    def __init__(self, app: ASGIApp, *, names: RouteNames, log: RequestLog | None) -> None:
         self.app = app
-        self._prefix = prefix
-        self._direct = direct
+        self._names = names
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,8 +41,7 @@ class Observe:
             structlog.contextvars.reset_contextvars(**tokens)
 
     def _tell(self, scope: Scope, status: int, seconds: float, request_id: str | None) -> None:
-        method = scope["method"] if scope["method"] in METHODS else "other"
-        route = self._template(scope)
+        method, route = self._names.of(scope)
         duration, count = _counters(method, route, status)
         duration.observe(seconds)
         count.inc()
@@ -63,12 +54,6 @@ class Observe:
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
             )
-
-    def _template(self, scope: Scope) -> str:
-        template = getattr(scope.get("route"), "path_format", None)
-        if template is None:
-            return scope["path"] if scope["path"] in self._direct else UNMATCHED
-        return f"{self._prefix}{template}" if scope["path"].startswith(f"{self._prefix}/") else str(template)
 
 
 @lru_cache(maxsize=4096)

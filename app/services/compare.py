@@ -9,6 +9,7 @@ from app.request import CompareRequest, FieldError, GpuListing, RequestError, Ru
 from app.services.estimate import estimate
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.results import CompareResult, CompareRow
+from app.spans import spanned
 
 _OF_A_CELL: Final = frozenset({"quantization", "lora_target_modules", "pipeline_parallel", "expert_parallel"})
 """Fields that one model or method refuses and another takes."""
@@ -20,6 +21,7 @@ def run_of(given: Run, changes: dict[str, Any]) -> Run:
     return Run.model_validate(values | changes)
 
 
+@spanned("compare")
 def compare(given: CompareRequest, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> CompareResult:
     """Estimate every model under every method.
 
