@@ -1,4 +1,4 @@
-"""The command ``vram-fit``: serve, migrate, and look after the catalogue."""
+"""The command ``vram-fit``: serve, migrate, look after the catalogue, and ask what fits."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ import typer
 from app import __version__
 from app.admin.commands import commands as key_commands
 from app.admin.commands import print_new_key
+from app.ask_commands import FREE_FLAGS, solve
 from app.catalogue.commands import commands as catalogue_commands
 from app.catalogue.commands import current_settings, opened_database
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(catalogue_commands, name="catalogue")
 app.add_typer(key_commands, name="key")
+app.command("solve", context_settings=dict(FREE_FLAGS))(solve)
 
 
 def main() -> None:

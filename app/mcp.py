@@ -33,10 +33,12 @@ from app.api.serialise import Serialiser
 from app.api.state import AppState
 from app.ops.metrics import count_estimate
 from app.ops.problem import problem
-from app.request import FieldError, GpuListing, RecommendRequest, RequestError, Run, parse_json
+from app.request import FieldError, GpuListing, RecommendRequest, RequestError, Run, SolveRequest, parse_json
 from app.services.estimate import estimate
 from app.services.recommend import recommend
 from app.services.results import EstimateResult, RecommendResult
+from app.services.solve import solve
+from app.services.solved import SolveResult
 
 PATH: Final = "/mcp"
 MOST_OPTIONS: Final = 5
@@ -46,11 +48,13 @@ MOST_MODELS: Final = 10
 INSTRUCTIONS: Final = (
     "How much GPU memory a fine-tuning run of a language model takes, on which card it fits, how long it takes and "
     "what it costs. Find the model's name with find_model, then ask estimate for one card or recommend for the servers "
-    "that hold the run. Bytes are integers; GiB is 2^30 bytes. Prices are dated; samples are marked is_sample."
+    "that hold the run; solve turns the question round: the largest batch, the longest sequence, the fewest cards. "
+    "Bytes are integers; GiB is 2^30 bytes. Prices are dated; samples are marked is_sample."
 )
 
 _ESTIMATE: Final = Serialiser[EstimateResult](EstimateResult)
 _RECOMMEND: Final = Serialiser[RecommendResult](RecommendResult)
+_SOLVE: Final = Serialiser[SolveResult](SolveResult)
 _MODELS: Final = TypeAdapter(list[ModelItem])
 _READS_ONLY: Final = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 
@@ -74,6 +78,11 @@ def _recommend(state: AppState, arguments: Mapping[str, Any]) -> Any:
     result = recommend(given, state.snapshot(), state.today(), state.policy)
     shown = replace(result, options=result.options[:MOST_OPTIONS], rejected=result.rejected[:MOST_OPTIONS])
     return json.loads(_RECOMMEND(shown)) | {"options_in_all": len(result.options)}
+
+
+def _solve(state: AppState, arguments: Mapping[str, Any]) -> Any:
+    given = parse_json(arguments, model=SolveRequest)
+    return json.loads(_SOLVE(solve(given, state.snapshot(), state.today(), state.policy)))
 
 
 def _find_model(state: AppState, arguments: Mapping[str, Any]) -> Any:
@@ -108,6 +117,13 @@ _TOOLS: Final = {
             f"The best {MOST_OPTIONS} servers that hold a run, in order, and what would make other cards hold it.",
             body_schema(RecommendRequest),
             _recommend,
+        ),
+        _tool(
+            "solve",
+            "The largest micro_batch_size, sequence_length, lora_rank or model, or the smallest num_gpus (field "
+            "unknown), with which a run fits a card (gpu), a budget or both, and what limits it.",
+            body_schema(SolveRequest),
+            _solve,
         ),
         _tool(
             "find_model",

@@ -263,6 +263,8 @@ def _explain(detail: ErrorDetails, name: str, key: str, value: object, spec: Fie
         "int_parsing",
         "int_parsing_size",
         "float_parsing",
+        "decimal_parsing",
+        "decimal_type",
         "finite_number",
         "int_type",
         "float_type",

@@ -26,6 +26,7 @@ from app.services.solved import (
     no_answer_sentence,
     no_offer_text,
     no_speed_text,
+    size_text,
     unsupported_text,
     value_words,
 )
@@ -47,13 +48,14 @@ def report(question: Question, found: Found[Trial], trials: Iterable[Trial], *, 
     return SolveResult(
         unknown=question.unknown,
         answer=answer.value if answer else None,
-        sentence=_sentence(question, answer, shown, limit),
+        sentence=_sentence(question, answer, shown),
         run=run,
         model=shown.assessment.model.summary,
         verdict=verdict_report(shown.memory, shown.gpu, shown.verdict, shown.reason),
         memory=memory_report(shown.memory),
         limited_by=limited_by,
         limit=limit,
+        allows_tight=question.given.allow_tight,
         speed=speed_report(shown.going.speed) if shown.going else None,
         time=time_report(shown.going.job) if shown.going else None,
         cost=shown.cost,
@@ -89,12 +91,11 @@ def _links(question: Question, trial: Trial, shown: OnCard) -> SolveLinks:
     )
 
 
-def _sentence(question: Question, answer: Trial | None, shown: OnCard, limit: Limit) -> str:
+def _sentence(question: Question, answer: Trial | None, shown: OnCard) -> str:
     if answer is None:
-        return no_answer_sentence(question.unknown, limit.text)
+        return no_answer_sentence(question.unknown)
     value = shown.assessment.model.summary.name if question.unknown is Unknown.MODEL else answer.value
-    cost = shown.cost if question.given.budget is not None else None
-    return answer_sentence(question.unknown, value, shown.gpu.name, answer.run.num_gpus, cost)
+    return answer_sentence(question.unknown, value, shown.gpu.name, answer.run.num_gpus)
 
 
 def _limit(question: Question, found: Found[Trial], shown: OnCard, *, is_context: bool) -> tuple[LimitedBy, Limit]:
@@ -103,18 +104,33 @@ def _limit(question: Question, found: Found[Trial], shown: OnCard, *, is_context
     refused = found.refused.best() if found.answer else shown
     limited_by = refused.refused
     assert limited_by is not None, "a refused value has what refused it"
-    memory, usable_bytes = refused.memory, refused.gpu.device.usable_bytes
-    decides = limited_by is LimitedBy.MEMORY
+    memory, decides = refused.memory, limited_by is LimitedBy.MEMORY
+    words = _words(question, found.refused, refused)
     return limited_by, Limit(
-        text=_why(question, found.refused, refused),
+        text=_why(question, words, refused),
+        words=words,
         next=found.refused.value if found.answer else None,
         next_verdict=refused.verdict,
         next_required_bytes=memory.required_bytes,
         next_required_high_bytes=memory.required.high_bytes,
-        usable_bytes=usable_bytes,
+        gpu=refused.gpu.slug,
+        gpu_name=refused.gpu.name,
+        usable_bytes=refused.gpu.device.usable_bytes,
+        over_bytes=_over_bytes(question, refused) if decides else None,
         phase=memory.peak_phase if decides else None,
         component=_grown(memory, shown.memory if found.answer else None) if decides else None,
     )
+
+
+def _over_bytes(question: Question, refused: OnCard) -> int:
+    required = refused.memory.required
+    least = required.low_bytes if question.given.allow_tight else required.high_bytes
+    return least - refused.gpu.device.usable_bytes
+
+
+def _words(question: Question, trial: Trial, refused: OnCard) -> str:
+    value = refused.assessment.model.summary.name if question.unknown is Unknown.MODEL else trial.value
+    return value_words(question.unknown, value)
 
 
 def _at_the_end(question: Question, found: Found[Trial], shown: OnCard, *, is_context: bool) -> tuple[LimitedBy, Limit]:
@@ -133,12 +149,9 @@ def _at_the_end(question: Question, found: Found[Trial], shown: OnCard, *, is_co
     return limited_by, Limit(text=text)
 
 
-def _why(question: Question, trial: Trial, refused: OnCard) -> str:
+def _why(question: Question, words: str, refused: OnCard) -> str:
     """The refusal in a sentence."""
-    given = question.given
-    value = refused.assessment.model.summary.name if question.unknown is Unknown.MODEL else trial.value
-    words, card = value_words(question.unknown, value), refused.gpu.name
-    usable_bytes = refused.gpu.device.usable_bytes
+    given, card = question.given, refused.gpu.name
     match refused.refused:
         case LimitedBy.BUDGET if refused.cost is not None and given.budget is not None:
             return budget_text(words, refused.cost, given.budget)
@@ -151,9 +164,8 @@ def _why(question: Question, trial: Trial, refused: OnCard) -> str:
         case LimitedBy.NO_SPEED:
             return no_speed_text(words)
         case _:
-            required = refused.memory.required
-            least = required.low_bytes if given.allow_tight else required.high_bytes
-            return memory_text(words, least - usable_bytes, usable_bytes, card, surely=given.allow_tight)
+            over, usable = size_text(_over_bytes(question, refused)), size_text(refused.gpu.device.usable_bytes)
+            return memory_text(words, over, usable, card, surely=given.allow_tight)
 
 
 def _grown(memory: MemoryEstimate, before: MemoryEstimate | None) -> ComponentName:

@@ -42,14 +42,24 @@ class LimitedBy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """Why the answer ends where it does. ``next`` is the value right after it, None where there is none."""
+    """Why the answer ends where it does.
+
+    ``next`` is the value right after it, None where there is none. Without an answer the rest is about the first value.
+    """
 
     text: str
+    words: str = ""
+    """The value that was refused, as ``text`` names it."""
     next: int | str | None = None
     next_verdict: Verdict | None = None
     next_required_bytes: int | None = None
     next_required_high_bytes: int | None = None
+    gpu: str | None = None
+    """The card that came closest to holding it."""
+    gpu_name: str | None = None
     usable_bytes: int | None = None
+    over_bytes: int | None = None
+    """Where memory decides: by how much the high end (with ``allow_tight``, the low end) exceeds the card."""
     phase: PhaseName | None = None
     """Where memory decides: the phase at whose peak the next value is too large."""
     component: ComponentName | None = None
@@ -80,6 +90,7 @@ class SolveResult:
     memory: MemoryReport
     limited_by: LimitedBy
     limit: Limit
+    allows_tight: bool
     speed: SpeedReport | None
     time: TimeReport | None
     cost: CostReport | None
@@ -100,11 +111,11 @@ _ANSWERS: Final[Mapping[Unknown, str]] = {
 
 
 _NOTHING: Final[Mapping[Unknown, str]] = {
-    Unknown.MICRO_BATCH_SIZE: mark("Not even the smallest micro-batch fits. {why}"),
-    Unknown.SEQUENCE_LENGTH: mark("Not even the shortest sequence fits. {why}"),
-    Unknown.LORA_RANK: mark("Not even the lowest rank fits. {why}"),
-    Unknown.NUM_GPUS: mark("No number of these cards holds it. {why}"),
-    Unknown.MODEL: mark("Not even the smallest model fits. {why}"),
+    Unknown.MICRO_BATCH_SIZE: mark("Not even the smallest micro-batch fits."),
+    Unknown.SEQUENCE_LENGTH: mark("Not even the shortest sequence fits."),
+    Unknown.LORA_RANK: mark("Not even the lowest rank fits."),
+    Unknown.NUM_GPUS: mark("No number of these cards holds it."),
+    Unknown.MODEL: mark("Not even the smallest model fits."),
 }
 
 
@@ -113,28 +124,16 @@ def where(card: str, num_gpus: int) -> str:
     return card if num_gpus == 1 else message("{count} × {card}", count=num_gpus, card=card)
 
 
-def answer_sentence(unknown: Unknown, answer: int | str, card: str, num_gpus: int, cost: CostReport | None) -> Message:
-    """The answer, and what it costs where a budget was given."""
-    place = where(card, num_gpus)
-    said = (
-        message("One {card} is enough.", card=card)
-        if unknown is Unknown.NUM_GPUS and answer == 1
-        else message(_ANSWERS[unknown], answer=answer, where=place)
-    )
-    if cost is None:
-        return said
-    return message(
-        "{said} The job costs {amount} {currency} with {provider}.",
-        said=said,
-        amount=cost.amount,
-        currency=cost.currency,
-        provider=cost.offer.provider,
-    )
+def answer_sentence(unknown: Unknown, answer: int | str, card: str, num_gpus: int) -> Message:
+    """The answer."""
+    if unknown is Unknown.NUM_GPUS and num_gpus == 1:
+        return message("One {card} is enough.", card=card)
+    return message(_ANSWERS[unknown], answer=answer, where=where(card, num_gpus))
 
 
-def no_answer_sentence(unknown: Unknown, why: str) -> Message:
-    """That nothing fits, and why the first value does not."""
-    return message(_NOTHING[unknown], why=why)
+def no_answer_sentence(unknown: Unknown) -> Message:
+    """That nothing fits."""
+    return message(_NOTHING[unknown])
 
 
 def value_words(unknown: Unknown, value: int | str) -> str:
@@ -152,17 +151,17 @@ def value_words(unknown: Unknown, value: int | str) -> str:
             return str(value)
 
 
-def memory_text(words: str, over_bytes: int, usable_bytes: int, card: str, *, surely: bool) -> Message:
+def memory_text(words: str, over: str, usable: str, card: str, *, surely: bool) -> Message:
     """Why a value does not fit: by how much what it may need (or, ``surely``, needs at least) exceeds the card."""
     template = (
-        mark("{value} needs at least {over} more than the {usable} GiB that {card} gives.")
+        mark("{value} needs at least {over} more than the {usable} that {card} gives.")
         if surely
-        else mark("{value} may need {over} more than the {usable} GiB that {card} gives.")
+        else mark("{value} may need {over} more than the {usable} that {card} gives.")
     )
-    return message(template, value=words, over=_size(over_bytes), usable=gib(usable_bytes), card=card)
+    return message(template, value=words, over=over, usable=usable, card=card)
 
 
-def _size(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
     """Whole MiB below one GiB, since the next value is often only a little too large."""
     if size_bytes >= GIB:
         return message("{size} GiB", size=gib(size_bytes))

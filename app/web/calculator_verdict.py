@@ -9,6 +9,7 @@ from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.messages import value_of
 from app.services.results import CardFit, CostReport, EstimateResult, Suggestion
+from app.services.solve_report import PAGE_PATH as SOLVE_PATH
 from app.web.cards_view import (
     HOLDS,
     a_card_of,
@@ -304,6 +305,8 @@ def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:
         if suggestion.saves_bytes > 0 and "num_gpus" not in suggestion.changes
     ][:MOST_SUGGESTIONS]
     less = tuple(_change_chip(suggestion, result, chosen, fmt) for suggestion in saving)
+    if card is not None and card.verdict is Verdict.DOES_NOT_FIT:
+        less = (*less, _solve_chip("num_gpus", _("Fewest of this card"), _("counted to the card"), outcome))
     if less:
         title = _("Make it fit") if saving and _makes_fit(saving[0], result, card) else _("Use less memory")
         groups.append(ChipGroup(title=title, chips=less))
@@ -327,5 +330,13 @@ def _makes_fit(suggestion: Suggestion, result: EstimateResult, card: CardFit | N
 def _spending_chips(outcome: Outcome, fmt: Formatter) -> tuple[Chip, ...]:
     """What the spare memory of a card is good for."""
     result, chosen = outcome.result, outcome.chosen
+    _ = fmt.gettext
     bought = (suggestion for suggestion in result.suggestions if suggestion.saves_bytes < 0)
-    return tuple(_change_chip(suggestion, result, chosen, fmt) for suggestion in bought)
+    chips = [_change_chip(suggestion, result, chosen, fmt) for suggestion in bought]
+    chips.append(_solve_chip("sequence_length", _("The most that fits"), _("sequence, batch, rank or model"), outcome))
+    return tuple(chips)
+
+
+def _solve_chip(unknown: str, text: str, detail: str, outcome: Outcome) -> Chip:
+    """An inverse question about this run and card."""
+    return Chip(url=page_link(outcome.chosen, {"unknown": unknown}, SOLVE_PATH), icon="plus", text=text, detail=detail)

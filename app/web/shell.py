@@ -22,6 +22,7 @@ FOOTER_LINKS: Final = (
     (mark("Full, LoRA or QLoRA?"), "/guide"),
     (mark("Your data’s lengths"), "/dataset"),
     (mark("After training"), "/serve"),
+    (mark("What fits a card?"), "/solve"),
     (mark("Accuracy"), "/accuracy"),
     (mark("Glossary"), "/glossary"),
     (mark("Embed"), "/embed"),

@@ -34,7 +34,7 @@ def test_the_tools_describe_the_request_of_the_api(service: str) -> None:
             return {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
 
     schemas = asyncio.run(ask())
-    assert set(schemas) == {"estimate", "recommend", "find_model"}
+    assert set(schemas) == {"estimate", "recommend", "solve", "find_model"}
     assert {"model", "method", "gpu", "lora_rank"} <= set(schemas["estimate"]["properties"])
 
 
@@ -54,6 +54,14 @@ def test_recommend_gives_the_first_options(service: str) -> None:
     assert answer["options_in_all"] == len(api["options"])
 
 
+def test_solve_answers_as_the_api_does(service: str) -> None:
+    question = RUN | {"unknown": "micro_batch_size"}
+    answer = _call(service, "solve", question).structured_content
+    assert answer is not None
+    assert answer == httpx.post(f"{service}/api/v1/solve", json=question).json()
+    assert answer["answer"] > 1
+
+
 def test_a_found_model_can_be_estimated(service: str) -> None:
     found = _call(service, "find_model", {"query": "qwen2.5 14b instruct"}).structured_content
     assert found is not None
@@ -69,6 +77,7 @@ def test_a_found_model_can_be_estimated(service: str) -> None:
         ("estimate", {"model": "llama-3-8b", "lora_rank": 0}, "lora_rank"),
         ("estimate", {"model": "llama-3-8b", "epoch": 1}, "epochs"),
         ("recommend", {}, "model"),
+        ("solve", RUN, "unknown"),
         ("find_model", {"query": ""}, "query"),
         ("find_model", {}, "query"),
         ("nothing", {}, "no tool of that name"),
