@@ -229,6 +229,8 @@ def _list(spec: FieldSpec, raw: object) -> Any:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
         raise BadValueError("must be a list of names.")
+    if not isinstance(raw, str) and not all(item.strip() for item in items):
+        raise BadValueError("has an entry that is blank.")
     if len(items) > MAX_LIST_ITEMS:
         raise BadValueError(message("has more than {count} names.", count=MAX_LIST_ITEMS))
     names = tuple(dict.fromkeys(item.strip() for item in items if item.strip()))

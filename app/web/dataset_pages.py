@@ -109,6 +109,8 @@ def _page(parts: AppState, context: PageContext, texts: Mapping[str, str], poste
         if known.measured is not None:
             sent = replace(sent, skipped=known.measured.skipped, skipped_count=known.measured.skipped_count)
         result = dataset_shape(given, known, snapshot, today, parts.policy)
+        model = snapshot.model(given.model) if given.model else None
+        form = replace(form, texts={**texts, "model": model.name}) if model else form
     except RequestError as problem:
         beside = {error.field: error for error in problem.errors if error.field in {"lengths", "file"}}
         form = small_form(DatasetRequest, PATH, texts, [error for error in problem.errors if error.field not in beside])

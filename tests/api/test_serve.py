@@ -95,6 +95,7 @@ def test_a_posted_configuration_gets_a_link(client: TestClient) -> None:
         ({"model": "llama-3-8b", "lora_target_modules": "nothing_proj"}, "lora_target_modules"),
         ({"model": "llama-3-8b", "concurent_requests": 5}, "concurent_requests"),
         ({"model": "llama-3-8b", "provider": False}, "provider"),
+        ({"model": "llama-3-8b", "lora_target_modules": [""]}, "lora_target_modules"),
     ],
 )
 def test_what_is_wrong_names_its_field(client: TestClient, asked: dict[str, Any], field: str) -> None:
