@@ -147,6 +147,7 @@ def guide_page(
                 "Which fine-tuning method to choose for your model and card: cited rules, each applied to your case "
                 "with the memory, time and cost computed for it."
             ),
+            image_url=context.absolute(page_link(outcome.chosen, path="/charts/memory.png")),
         ),
         title=title,
         lead=why,

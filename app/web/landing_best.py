@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.catalogue.facts import CatalogueModel
 from app.memory.inputs import MethodKind
 from app.services.results import EstimateResult
+from app.web.answer import DEFAULT_MODEL
 from app.web.cards_view import cheapest, price_note, price_text, short_card_name
 from app.web.components import PageMeta
 from app.web.formatting import Formatter
@@ -70,6 +71,9 @@ def best_gpu_page(
             description=_(
                 "The cheapest card that holds full fine-tuning, LoRA or QLoRA of models from 1B to 70B, with its "
                 "price, its time and the reason."
+            ),
+            image_url=context.absolute(
+                page_link({"model": DEFAULT_MODEL, "method": "qlora"}, path="/charts/speed.png")
             ),
         ),
         title=_("The best GPU for fine-tuning is the cheapest that holds the run"),

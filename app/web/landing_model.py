@@ -76,6 +76,7 @@ def model_page(
                 "Fine-tuning {model} takes {qlora} of GPU memory with QLoRA, {lora} with LoRA and {full} in full. "
                 "Which cards hold it, and at what price."
             ).format(**figures),
+            image_url=context.absolute(page_link({"model": model.slug, "method": "qlora"}, path="/charts/memory.png")),
         ),
         title=_("Fine-tuning {model} takes {qlora} with QLoRA, {lora} with LoRA, {full} in full").format(**figures),
         lead=_(

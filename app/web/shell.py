@@ -76,11 +76,13 @@ class PageContext:
         )
 
 
+EXAMPLE_PICTURE: Final = "/charts/memory.png?model=llama-3-8b&method=qlora&gpu=rtx-3090"
+"""What social cards show of a page that is about no run of its own."""
+
+
 def image_in(url: str, context: PageContext) -> str:
     """A picture's address in the reader's language, which the operator's needs not say."""
-    if not url or not context.language_prefix:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}locale={context.language}"
+    return f"{url}{'&' if '?' in url else '?'}locale={context.language}" if context.language_prefix else url
 
 
 def footnotes(fmt: Formatter) -> tuple[Note, ...]:
@@ -138,7 +140,7 @@ def page_meta(
         footnotes=footnotes(reader),
         footer_links=tuple(Link(text=_(text), url=url) for text, url in FOOTER_LINKS),
         oembed_url=oembed_url,
-        image_url=image_in(image_url, context),
+        image_url=image_in(image_url or context.absolute(EXAMPLE_PICTURE), context),
         theme=context.theme,
         brand_css_url=context.brand_css_url,
         language_prefix=context.language_prefix,

@@ -220,6 +220,7 @@ def speed_page(*, context: PageContext, outcome: Outcome) -> SpeedPage:
             "Time and cost of a fine-tuning job on every GPU that holds it, each with its range: which cards are "
             "cheapest, which fastest, and which nothing beats."
         ),
+        image_url=context.absolute(page_link(outcome.chosen, path="/charts/speed.png")),
     )
     methods = tuple(
         Link(
