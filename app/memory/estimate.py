@@ -322,10 +322,10 @@ def local_batch(batch: Batch, layout: Layout) -> Batch:
 
 def _spread(architecture: Architecture, policy: Policy, layout: Layout, batch: Batch) -> Spread:
     traits = layout.traits
-    gradients = (1, layout.tensor)
+    gradients = (1, 1)
     if traits.shards_gradients and layout.shards > 1:
         numerator, denominator = (policy.resident_width, policy.base_width) if policy.trains_base else (1, 1)
-        gradients = (numerator, denominator * layout.shards * layout.tensor)
+        gradients = (numerator, denominator * layout.shards)
     if layout.offload_optimizer:
         gradients = (0, 1)
     in_flight = min(layout.pipeline, batch.gradient_accumulation_steps) if architecture.holds_embedding else 1

@@ -7,7 +7,7 @@ saved, its temporaries and its results all live; then the first two are let go.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.memory.size import ZERO, Size, sum_of
 from app.memory.tape import Category, GradientRule, Operation, Storage, Tape, Tensor
@@ -21,6 +21,15 @@ class Instant:
 
     total: Size
     parts: Breakdown
+
+    def split_over(self, ranks: int) -> "Instant":
+        """What one of ``ranks`` has of it under tensor and sequence parallelism."""
+        parts = _split(self.parts, ranks)
+        return Instant(sum_of(parts.values()), parts)
+
+
+def _split(parts: Breakdown, ranks: int) -> Breakdown:
+    return {category: size.split_over(ranks) for category, size in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,25 @@ class Profile:
     """Of ``kept``, what lives on through the backward of everything before."""
     clinging: Size
     """What a checkpoint of the tape does not drop."""
+
+    def split_over(self, ranks: int) -> "Profile":
+        """What one of ``ranks`` has of it under tensor and sequence parallelism."""
+        return replace(
+            self,
+            kept=self.kept.split_over(ranks),
+            forward=tuple(instant.split_over(ranks) for instant in self.forward),
+            recompute=tuple(instant.split_over(ranks) for instant in self.recompute),
+            quiet=tuple(instant.split_over(ranks) for instant in self.quiet),
+            backward=tuple(instant.split_over(ranks) for instant in self.backward),
+            incoming=_split(self.incoming, ranks),
+            held=_split(self.held, ranks),
+            gradients=self.gradients.split_over(ranks),
+            cached=self.cached.split_over(ranks),
+            recast=self.recast.split_over(ranks),
+            clinging=self.clinging.split_over(ranks),
+            handed_on=self.handed_on.split_over(ranks),
+        )
+
     handed_on: Size
     """What the caller holds of it beside the result, if it holds what it is handed."""
 

@@ -42,6 +42,23 @@ class Size(NamedTuple):
         """``numerator ÷ denominator`` of it, rounded up."""
         return Size(*(-(-coefficient * numerator // denominator) for coefficient in self))
 
+    def split_over(self, ranks: int) -> "Size":
+        """Of a layer's or the head's size, what one of ``ranks`` has under tensor and sequence parallelism.
+
+        It is evaluated at this rank's share of the tokens. Matrices are split; heads attend over the whole sequence,
+        of which positions and masks are whole (Megatron-LM, arXiv 2205.05198, section 4.2).
+        """
+        fixed, rank, position, position_pair, token, token_rank, token_position = self
+        return Size(
+            -(-fixed // ranks),
+            rank,
+            position * ranks,
+            position_pair * ranks**2,
+            token,
+            token_rank,
+            token_position * ranks,
+        )
+
     def line(self, sequence_length: int, rank: int = 0) -> tuple[int, int]:
         """Bytes that do not grow with the micro-batch, and what one more sequence of it adds."""
         a, b, c, d, e, f, g = self

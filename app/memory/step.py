@@ -32,16 +32,18 @@ def layer_profile(
     path: AttentionPath,
     input_width: int,
     input_requires_grad: bool,
+    split: int,
     incoming_stays: bool = False,
 ) -> Profile:
     """One layer's profile under a policy, for an input of ``input_width`` bytes an element.
 
-    ``incoming_stays``: somebody holds the gradient that backward starts from.
+    ``split`` ranks share its matrices. ``incoming_stays``: somebody holds the gradient that backward starts from.
     """
     tape = Tape(autocast=policy.autocast)
     source = tape.input(tokens(hidden_size), input_width, requires_grad=input_requires_grad)
     result = decoder_layer(Code(tape, policy, path), layer, source, hidden_size)
-    return analyse(tape, result, source, accumulating=policy.accumulating, incoming_stays=incoming_stays)
+    profile = analyse(tape, result, source, accumulating=policy.accumulating, incoming_stays=incoming_stays)
+    return profile if split == 1 else profile.split_over(split)
 
 
 class _Step:
@@ -66,7 +68,7 @@ class _Step:
         self.streams: list[Size] = []
         """The input of each layer, and of the head."""
         self.profiles: list[Profile] = []
-        self.derived: list[tuple[Layer, int, Policy, AttentionPath, int, bool]] = []
+        self.derived: list[tuple[Layer, int, Policy, AttentionPath, int, bool, int]] = []
         """What each profile was derived from."""
         self.reentrant = checkpointing is Checkpointing.REENTRANT
         self.checkpointed: list[bool] = []
@@ -78,7 +80,7 @@ class _Step:
                 if isinstance(layer.mixer, SoftmaxAttention)
                 else AttentionPath.FLASH
             )
-            self.derived.append((layer, architecture.hidden_size, policy, path, width, requires_grad))
+            self.derived.append((layer, architecture.hidden_size, policy, path, width, requires_grad, spread.split))
             profile = layer_profile(*self.derived[-1])
             requires_grad = profile.result_requires_grad
             self.profiles.append(profile)
@@ -91,7 +93,9 @@ class _Step:
         self.streams.append(per_token(width * architecture.hidden_size))
         tape, result, source = head_tape(architecture, policy, loss, width)
         self.head = analyse(tape, result, source, accumulating=policy.accumulating)
-        self.masks = self._masks(masked_length)
+        if spread.split > 1:
+            self.head = self.head.split_over(spread.split)
+        self.masks = self._masks(masked_length).split_over(spread.split)
         self.outside = self._outside()
         if any(self.checkpointed):
             # a checkpoint holds its function's arguments, the mask among them
@@ -102,7 +106,7 @@ class _Step:
         and cos and sin for each rotary embedding."""
         architecture, policy = self.architecture, self.policy
         tables = 2 * architecture.rotary_embeddings * architecture.rotary_dim * policy.stream_width
-        return per_token(8) + Size(position=8 + tables) + self._embedding_kept()
+        return per_token(8) + Size(position=8 + tables).split_over(self.spread.split) + self._embedding_kept()
 
     def _embedding_kept(self) -> Size:
         """What stands between the token's embedding and the first layer, and waits for backward."""
@@ -175,7 +179,11 @@ class _Step:
             add(before_last, Category.TEMPORARY, self.streams[0])
         mixer = self.architecture.layers[-1].mixer
         if count > 1 and isinstance(mixer, Attention) and mixer.hands_weights_on:
-            add(before_last, Category.TEMPORARY, scores(mixer.num_heads * self.policy.attention_width))
+            add(
+                before_last,
+                Category.TEMPORARY,
+                scores(mixer.num_heads * self.policy.attention_width).split_over(self.spread.split),
+            )
         add(before_last, Category.WEIGHT_COPY, casts + self._gathered(count - 1))
         if not any(self.checkpointed):
             add(before_last, Category.ACTIVATION, self.masks)

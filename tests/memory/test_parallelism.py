@@ -251,3 +251,47 @@ def test_elsewhere_a_reentrant_checkpoint_holds_its_output_and_no_more(strategy:
     for layers in (4, 12):
         reentrant = checkpointed(Checkpointing.REENTRANT, strategy, layers, method)
         assert reentrant - checkpointed(Checkpointing.FULL, strategy, layers, method) == STREAM
+
+
+@pytest.mark.parametrize("policy", [PrecisionPolicy.BF16, PrecisionPolicy.BF16_MIXED])
+def test_tensor_parallelism_divides_autocasts_copies_and_a_layers_gradients(policy: PrecisionPolicy) -> None:
+    """Of a model that is all matrices, half of everything is left but norms and what is rounded."""
+
+    def peak(tensor: int) -> int:
+        cluster = Cluster(num_gpus=tensor, tensor_parallel=tensor)
+        estimate = estimate_memory(LLAMA_3_8B, FULL, Precision(policy=policy), BATCH, cluster, include_workspaces=False)
+        return estimate.peak_allocated_bytes
+
+    assert peak(2) == pytest.approx(peak(1) / 2, rel=0.001)
+    assert peak(8) == pytest.approx(peak(1) / 8, rel=0.002)
+
+
+def test_each_phase_is_divided_by_tensor_parallelism() -> None:
+    batch = Batch(micro_batch_size=1, sequence_length=4096)
+
+    def phases(tensor: int) -> dict[str, int]:
+        cluster = Cluster(num_gpus=tensor, tensor_parallel=tensor)
+        precision = Precision(policy=PrecisionPolicy.BF16_MIXED)
+        found = estimate_memory(LLAMA_3_8B, FULL, precision, batch, cluster, include_workspaces=False).phases
+        return {phase.name: phase.bytes for phase in found}
+
+    whole, share = phases(1), phases(4)
+    for name, size in whole.items():
+        assert share[name] == pytest.approx(size / 4, rel=0.002), name
+
+
+def test_each_rank_attends_over_the_whole_sequence() -> None:
+    """Eager scores are of heads ÷ ranks by the whole sequence squared: they too are divided once."""
+    eager = Batch(micro_batch_size=1, sequence_length=8192, attention=AttentionImplementation.EAGER)
+
+    def forward(tensor: int) -> int:
+        cluster = Cluster(num_gpus=tensor, tensor_parallel=tensor)
+        precision = Precision(policy=PrecisionPolicy.BF16)
+        [phase] = [
+            phase
+            for phase in estimate_memory(LLAMA_3_8B, FULL, precision, eager, cluster, include_workspaces=False).phases
+            if phase.name == "forward"
+        ]
+        return phase.bytes
+
+    assert forward(8) == pytest.approx(forward(1) / 8, rel=0.01)
