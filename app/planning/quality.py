@@ -170,10 +170,10 @@ def spread(results: Iterable[QualityResult]) -> tuple[float, float, float]:
 
 
 def compared_ranks(results: Iterable[QualityResult]) -> Mapping[int, tuple[QualityResult, ...]]:
-    """By rank, the results of those tables that set several ranks side by side on the same model and data."""
+    """By rank, the supervised results of tables that set several ranks side by side on the same model and data."""
     tables: dict[tuple[str, str, str, MethodKind], list[QualityResult]] = {}
     for result in results:
-        if result.rank is not None and result.against is MethodKind.FULL:
+        if result.rank is not None and result.against is MethodKind.FULL and result.task in SUPERVISED:
             tables.setdefault((result.source.name, result.place, result.model, result.method), []).append(result)
     found: dict[int, list[QualityResult]] = {}
     for table in tables.values():

@@ -68,6 +68,12 @@ def quality_of(kind: MethodKind, adapter: Adapter | None, task: Task | None = No
 
 
 @cache
+def sources() -> tuple[Source, ...]:
+    """The sources that results or findings are taken from."""
+    return tuple(sources_from(_content()).values())
+
+
+@cache
 def findings() -> tuple[Finding, ...]:
     """What sources say without a row of figures."""
     sources = sources_from(_content())

@@ -7,9 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.memory.inputs import MethodKind
+from app.services.quality import bundled_quality, not_read, sources
 from app.web.cards_view import a_card_of
 from app.web.formatting import BRITISH, Formatter
-from app.web.guide import TESTS, guide
+from app.web.guide_case import guide
+from app.web.guide_rules import TESTS
 from tests.web.reading import Page
 
 METHODS = "/compare/lora-vs-qlora-vs-full"
@@ -138,3 +140,28 @@ def test_every_rule_has_a_source_and_is_applied_with_the_cases_numbers(site: Tes
 
 def test_where_nothing_fits_the_guide_says_so(site: TestClient) -> None:
     assert read(site, "/guide?model=llama-3-70b&gpu=rtx-3090").one("h1").text.startswith("No method surely fits")
+
+
+def test_the_guide_shows_what_a_method_is_worth_with_its_spread_and_sources(site: TestClient) -> None:
+    page = read(site, "/guide?model=llama-3-8b&gpu=rtx-4090")
+    text = page.by_id("main").text
+    for kind in (MethodKind.LORA, MethodKind.QLORA):
+        quality = bundled_quality(kind)
+        assert f"{quality.share_of_full:.0%} {quality.share_of_full_low:.0%}–{quality.share_of_full_high:.0%}" in text
+        assert f"{quality.results} comparisons" in text
+    for source in sources():
+        assert source.url in page.attribute("a", "href")
+        assert source.title in text
+    for entry in not_read():
+        assert entry.what in text
+
+
+def test_the_guide_says_what_more_adapters_cost_in_this_case(site: TestClient) -> None:
+    page = read(site, "/guide?model=llama-3-8b&gpu=rtx-4090")
+    run = {"model": "llama-3-8b", "gpu": "rtx-4090", "method": "lora"}
+    suggestions = site.get("/api/v1/estimate", params=run).json()["suggestions"]
+    wider = next(one for one in suggestions if "lora_target_modules" in one["changes"])
+    assert f"{-wider['saves_bytes'] / GIB:.1f}\u00a0GiB more" in page.by_id("all-linear").text
+    assert "rank 16 reached 72% to 102%" in page.by_id("rank").text
+    wide = read(site, "/guide?model=llama-3-8b&gpu=rtx-4090&lora_target_modules=all-linear")
+    assert "all linear layers." in wide.by_id("all-linear").text
