@@ -22,7 +22,8 @@ from app.speed.calibration import Calibration
 from app.speed.estimate import SpeedEstimate, estimate_speed
 from app.speed.job import Job, JobTime, job_time
 
-_HOLDS: Final = (Verdict.FITS, Verdict.TIGHT)
+_SURELY: Final = frozenset({Verdict.FITS})
+_PERHAPS: Final = frozenset({Verdict.FITS, Verdict.TIGHT})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,8 @@ class _Tried:
     """A way, and what it needs with each micro-batch and size of workspace tried so far."""
 
     way: Way
+    sizes: tuple[int, ...]
+    """Micro-batches to choose from, ascending."""
     required: dict[tuple[int, int], Interval] = field(default_factory=dict)
 
 
@@ -88,9 +91,9 @@ class Search:
 
     def holds(self, device: Device, *, allow_tight: bool) -> bool:
         """Whether any way on any considered number of cards fits."""
-        wanted = _HOLDS if allow_tight else (Verdict.FITS,)
+        accepted = _PERHAPS if allow_tight else _SURELY
         return any(
-            verdict_of(self._required(tried, tried.way.micro_batches()[-1], device), device) in wanted
+            self._verdict(tried, tried.sizes[0], device) in accepted
             for count in reversed(self.counts())
             for tried in reversed(self._ways_on(count))
             if self._runs_on(device, tried.way)
@@ -103,23 +106,25 @@ class Search:
 
     def _candidates(self, device: Device, count: int, *, allow_tight: bool) -> Iterator[tuple[_Tried, int, Verdict]]:
         """The largest micro-batch of each way that can be the fastest, for each verdict."""
-        wanted = _HOLDS if allow_tight else (Verdict.FITS,)
         without: dict[Verdict, int] = {}
         for tried in self._ways_on(count):
             if not self._runs_on(device, tried.way):
                 continue
             recomputes = tried.way.batch.gradient_checkpointing is not Checkpointing.NONE
-            largest = self._largest(tried, device, wanted)
+            largest = {Verdict.FITS: self._largest(tried, device, _SURELY)}
+            if allow_tight:
+                largest[Verdict.TIGHT] = self._largest(tried, device, _PERHAPS)
             for verdict, size in largest.items():
                 # The way before is the same without recomputing: with a micro-batch as large it is the faster one.
-                if not (recomputes and without.get(verdict, 0) >= size):
-                    yield tried, size, verdict
+                if size > (without.get(verdict, 0) if recomputes else 0):
+                    yield tried, size, self._verdict(tried, size, device)
             without = {} if recomputes else largest
 
     def _ways_on(self, count: int) -> tuple[_Tried, ...]:
         found = self._ways.get(count)
         if found is None:
-            found = self._ways[count] = tuple([_Tried(way) for way in ways(self.asked, count) if way.micro_batches()])
+            tried = [_Tried(way, way.micro_batches()) for way in ways(self.asked, count)]
+            found = self._ways[count] = tuple([one for one in tried if one.sizes])
         return found
 
     def _runs_on(self, device: Device, way: Way) -> bool:
@@ -127,16 +132,25 @@ class Search:
             unsupported_reason(device, way.method, self.asked.precision, way.batch) is None
         )
 
-    def _largest(self, tried: _Tried, device: Device, wanted: tuple[Verdict, ...]) -> dict[Verdict, int]:
-        """The largest micro-batch with each verdict; a tight one only where it is larger than what fits."""
-        found: dict[Verdict, int] = {}
-        for size in tried.way.micro_batches():
-            verdict = verdict_of(self._required(tried, size, device), device)
-            if verdict in wanted:
-                found.setdefault(verdict, size)
-            if verdict is Verdict.FITS:
-                break
-        return found
+    def _largest(self, tried: _Tried, device: Device, accepted: frozenset[Verdict]) -> int:
+        """The largest micro-batch with an accepted verdict, the next larger having none; 0 where not even the smallest
+        has."""
+        sizes = tried.sizes
+        if self._verdict(tried, sizes[-1], device) in accepted:
+            return sizes[-1]
+        if len(sizes) == 1 or self._verdict(tried, sizes[0], device) not in accepted:
+            return 0
+        holds, fails = 0, len(sizes) - 1
+        while fails - holds > 1:
+            middle = (holds + fails) // 2
+            if self._verdict(tried, sizes[middle], device) in accepted:
+                holds = middle
+            else:
+                fails = middle
+        return sizes[holds]
+
+    def _verdict(self, tried: _Tried, micro_batch_size: int, device: Device) -> Verdict:
+        return verdict_of(self._required(tried, micro_batch_size, device), device)
 
     def _required(self, tried: _Tried, micro_batch_size: int, device: Device) -> Interval:
         """What a card must have; of the card only the size of its library workspaces and its context are read."""

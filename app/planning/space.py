@@ -13,8 +13,8 @@ from app.memory.device import Device
 from app.memory.inputs import Batch, Checkpointing, Cluster, LossKernel, Method, MethodKind, Precision, Strategy
 from app.memory.parallelism import TRAITS
 
-MOST_MICRO_BATCHES: Final = 12
-"""Micro-batches tried for one way: the largest divisors of a card's share, and 1."""
+LARGEST_MICRO_BATCH: Final = 512
+"""Sequences at once beyond which nothing is tried: matrix products are as large as they get long before."""
 EIGHT_BIT_OPTIMIZERS: Final = {
     "adamw_torch_fused": "adamw_bnb_8bit",
     "adamw_torch": "adamw_bnb_8bit",
@@ -123,12 +123,11 @@ class Way:
     held_micro_batch: int | None
 
     def micro_batches(self) -> tuple[int, ...]:
-        """Micro-batches that divide a card's share, the largest first."""
-        if self.held_micro_batch is not None:
-            return (self.held_micro_batch,) if self.sequences_a_card % self.held_micro_batch == 0 else ()
+        """Micro-batches that divide a card's share, ascending."""
         share = self.sequences_a_card
-        divisors = [size for size in range(share, 0, -1) if share % size == 0]
-        return tuple(divisors) if len(divisors) <= MOST_MICRO_BATCHES else (*divisors[: MOST_MICRO_BATCHES - 1], 1)
+        if self.held_micro_batch is not None:
+            return (self.held_micro_batch,) if share % self.held_micro_batch == 0 else ()
+        return tuple([size for size in range(1, min(share, LARGEST_MICRO_BATCH) + 1) if share % size == 0])
 
     def at(self, micro_batch_size: int) -> Batch:
         """The batch of a card with this micro-batch."""
@@ -212,7 +211,7 @@ def lacks_kernels(device: Device, batch: Batch) -> bool:
 
 
 def most_evaluations(asked: Asked) -> int:
-    """The most memory estimates that a search of this run makes for cards with one size of workspace."""
+    """The most memory estimates that a search makes for cards with one size of workspace."""
     return sum(len(way.micro_batches()) for count in asked.counts for way in ways(asked, count))
 
 

@@ -21,8 +21,8 @@ from app.services.quality import quality_of
 
 USUAL_GLOBAL_BATCH: Final = 16
 """Sequences of an optimizer step where the request says nothing of the batch: an assumption, and said to be one."""
-MOST_GPUS_SEARCHED: Final = 64
-"""Numbers of cards tried; with more, ``num_gpus`` says how many."""
+COUNTS: Final = (*range(1, 9), 10, 12, 16, 24, 32, 48, 64)
+"""Numbers of cards tried: what servers are sold with, and clusters of them. With more, ``num_gpus`` says how many."""
 _BATCH_FIELDS: Final = frozenset({"micro_batch_size", "gradient_accumulation_steps", "global_batch_size"})
 _RISK: Final = {Verdict.FITS: 0.0, Verdict.TIGHT: 1.0}
 
@@ -102,7 +102,7 @@ def _counts(assessment: Assessment, given: RecommendRequest) -> tuple[int, ...]:
     """The number that was asked for, or every one up to ``max_gpus``; those that cannot share the batch drop out."""
     if "num_gpus" in given.model_fields_set:
         return (assessment.run.num_gpus,)
-    return tuple(range(1, min(given.max_gpus, MOST_GPUS_SEARCHED) + 1))
+    return tuple([count for count in COUNTS if count <= given.max_gpus])
 
 
 def search_of(assessment: Assessment, given: RecommendRequest) -> Search:

@@ -133,7 +133,7 @@ def trade_off(option: PricedPlan, other: PricedPlan) -> str | None:
     if option.paid is None or other.paid is None:
         return None
     more, later = option.paid - other.paid, option.seconds - other.seconds
-    if abs(later) < _NOTICEABLE * other.seconds:
+    if abs(later) < max(_NOTICEABLE * other.seconds, _MINUTE / 2):
         later = 0.0
     method = other.assessment.run.method
     cards = cards_of(other)

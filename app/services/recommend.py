@@ -114,8 +114,9 @@ def _shortfalls(method: _Method, cards: tuple[CatalogueGpu, ...], given: Recomme
         yield Reason(
             code="no_offer",
             text=message(
-                "{run} fits {cards}, but no offer in {currency} passes your filters.",
+                "{run} fits up to {count} of {cards} and others, but no offer in {currency} passes your filters.",
                 run=method.name,
+                count=max(method.search.counts()),
                 cards=listed([gpu.name for gpu in cards if gpu.slug in method.holding][:_NAMED]),
                 currency=method.assessment.run.currency or "",
             ),
