@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, Final
 
-from app.messages import message
+from app.messages import Message, message, sentences
 from app.planning.lengths import Lengths
 from app.request import FieldError, RequestError
 from app.request.dataset import MAX_LENGTHS
@@ -66,20 +66,28 @@ def read_lengths(text: str, field: str = "lengths") -> Lengths:
     """A list of whole numbers separated by blanks, commas or line ends. Raises :class:`RequestError` on ``field``."""
     words = [word for word in _SEPARATORS.split(text.strip().strip("[]")) if word]
     if len(words) > MAX_LENGTHS:
-        raise _refusal(field, "has too many numbers.")
+        raise _refusal(field, message("has too many numbers."))
     for place, word in enumerate(words, start=1):
         if not word.isascii() or not word.isdigit() or len(word) > 9 or not 1 <= int(word) <= MAX_SEQUENCE_TOKENS:
-            raise _refusal(field, f"has an entry that is no length: number {place} is “{word[:20]}”.")
+            raise _refusal(
+                field,
+                message("has an entry that is no length: number {place} is “{entry}”.", place=place, entry=word[:20]),
+            )
     return checked_lengths([int(word) for word in words], field)
 
 
 def checked_lengths(values: object, field: str = "lengths") -> Lengths:
     """A list from a JSON body. Raises :class:`RequestError` on ``field``."""
     if not isinstance(values, list) or not values or len(values) > MAX_LENGTHS:
-        raise _refusal(field, "must be a list of lengths.")
+        raise _refusal(field, message("must be a list of lengths."))
     for place, value in enumerate(values, start=1):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SEQUENCE_TOKENS:
-            raise _refusal(field, f"has an entry that is no length: number {place} is {str(value)[:20]}.")
+            raise _refusal(
+                field,
+                message(
+                    "has an entry that is no length: number {place} is “{entry}”.", place=place, entry=str(value)[:20]
+                ),
+            )
     return Lengths.of(values)
 
 
@@ -88,7 +96,9 @@ def _refusal(field: str, text: str) -> RequestError:
         FieldError(
             field=field,
             message=text,
-            allowed=f"1 to {MAX_LENGTHS:,} whole numbers from 1 to {MAX_SEQUENCE_TOKENS:,}",
+            allowed=message(
+                "1 to {count} whole numbers from 1 to {highest}", count=MAX_LENGTHS, highest=MAX_SEQUENCE_TOKENS
+            ),
         )
     )
 
@@ -125,7 +135,7 @@ def measure_jsonl(
         raise RequestError(
             FieldError(
                 field=field,
-                message=" ".join(["has no line that can be read.", *problems[:1]]),
+                message=sentences(message("has no line that can be read."), *problems[:1]),
                 allowed="JSONL: one object with text a line",
             )
         )
@@ -146,18 +156,20 @@ def _tokens(text_tokens: int, turns: int) -> int:
 
 
 def _said(problem: ValueError) -> str:
-    return str(problem).rstrip(".")[:120]
+    """What is wrong in the reader's language where it was said here; parsers speak English."""
+    said = problem.args[0] if problem.args else ""
+    return said if isinstance(said, Message) else str(problem).rstrip(".")[:120]
 
 
 def _measured(line: bytes) -> tuple[int, int, int]:
     """Characters, those outside ASCII, and messages of one example. Raises ``ValueError`` that says what is wrong."""
     if len(line) > LONGEST_LINE_BYTES:
-        raise ValueError(f"it is longer than {LONGEST_LINE_BYTES // 1024:,} KiB")
+        raise ValueError(message("it is longer than {most} KiB", most=LONGEST_LINE_BYTES // 1024))
     example = read_strict_json(line.strip())
     texts, turns = _texts(example)
     size = sum(map(len, texts))
     if not size:
-        raise ValueError("it has no text")
+        raise ValueError(message("it has no text"))
     return size, sum(1 for text in texts if not text.isascii() for letter in text if letter > "\x7f"), turns
 
 
@@ -166,7 +178,7 @@ def _texts(example: Any) -> tuple[list[str], int]:
     if isinstance(example, str):
         return [example], 0
     if not isinstance(example, Mapping):
-        raise ValueError("it is no object")
+        raise ValueError(message("it is no object"))
     for name in _TURNS:
         turns = example.get(name)
         if isinstance(turns, Sequence) and not isinstance(turns, str):
