@@ -23,6 +23,7 @@ from app.services.quality import (
     quality_of,
     quality_report,
 )
+from tools.quality_table import PAGE, page
 
 LORA, QLORA, FULL = MethodKind.LORA, MethodKind.QLORA, MethodKind.FULL
 
@@ -153,3 +154,7 @@ def test_the_report_carries_what_a_reader_needs_to_judge() -> None:
     assert report.coverage == 0.8
     assert report.sources == bundled_quality(QLORA).sources
     assert report.share_of_full_low < report.share_of_full
+
+
+def test_the_page_of_results_is_what_the_data_say() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tools.quality_table"
