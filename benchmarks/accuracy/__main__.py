@@ -9,6 +9,7 @@ from benchmarks.accuracy.measured import compare_all_measured, load_measured
 from benchmarks.accuracy.measured_report import measured_report
 from benchmarks.accuracy.reference import load
 from benchmarks.accuracy.report import put_into, report
+from benchmarks.accuracy.strategies import strategies_report
 from benchmarks.accuracy.unclear import compare_unclear, load_unclear, unclear_report
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text += f"\n\n## Measured runs\n\n{measured_report(runs, compare_all_measured(runs))}"
     unclear = load_unclear()
     text += f"\n\n### Runs whose statistic is not clear\n\n{unclear_report(unclear, compare_unclear(unclear))}"
+    text += f"\n\n## Several GPUs\n\n{strategies_report()}"
     print(text)
     if options.write:
         PAGE.write_text(put_into(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
