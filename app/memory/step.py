@@ -7,6 +7,7 @@ is a size that is linear in the micro-batch; it is derived once for a model and 
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
+from typing import TypeAlias
 
 from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAttention
 from app.memory.head import LossPolicy, fills_cache, handed_over, head_tape
@@ -19,6 +20,8 @@ from app.memory.size import ZERO, Size, constant, per_token, scores, sum_of
 from app.memory.tape import Category, Tape
 from app.memory.transcription import Code, decoder_layer
 from app.memory.transcription.elements import tokens
+
+_Derivation: TypeAlias = tuple[Layer, int, Policy, AttentionPath, int, bool, int]
 
 SELECTIVE_EVERY = 2
 """``selective`` checkpoints every second layer (torchtitan's ``selective_ac_option="2"``)."""
@@ -46,6 +49,13 @@ def layer_profile(
     return profile if split == 1 else profile.split_over(split)
 
 
+@lru_cache(maxsize=1024)
+def head_profile(architecture: Architecture, policy: Policy, loss: LossPolicy, input_width: int) -> Profile:
+    """The head's and the loss's profile for an input of ``input_width`` bytes an element."""
+    tape, result, source = head_tape(architecture, policy, loss, input_width)
+    return analyse(tape, result, source, accumulating=policy.accumulating)
+
+
 class _Step:
     """The assembly of one step's moments."""
 
@@ -68,20 +78,26 @@ class _Step:
         self.streams: list[Size] = []
         """The input of each layer, and of the head."""
         self.profiles: list[Profile] = []
-        self.derived: list[tuple[Layer, int, Policy, AttentionPath, int, bool, int]] = []
+        self.derived: list[_Derivation] = []
         """What each profile was derived from."""
         self.reentrant = checkpointing is Checkpointing.REENTRANT
         self.checkpointed: list[bool] = []
         # adapters under checkpointing: PEFT makes the embedding's output require a gradient
         requires_grad = trains_embedding or checkpointing is not Checkpointing.NONE or not architecture.holds_embedding
+        # Layers are few objects many times over, and finding a profile by its value hashes all of a layer.
+        known: dict[tuple[int, int, bool], tuple[_Derivation, Profile]] = {}
         for index, layer in enumerate(architecture.layers):
-            path = (
-                policy.attention_path(layer.mixer, masked_length)
-                if isinstance(layer.mixer, SoftmaxAttention)
-                else AttentionPath.FLASH
-            )
-            self.derived.append((layer, architecture.hidden_size, policy, path, width, requires_grad, spread.split))
-            profile = layer_profile(*self.derived[-1])
+            name = (id(layer), width, requires_grad)
+            if name not in known:
+                path = (
+                    policy.attention_path(layer.mixer, masked_length)
+                    if isinstance(layer.mixer, SoftmaxAttention)
+                    else AttentionPath.FLASH
+                )
+                derivation = (layer, architecture.hidden_size, policy, path, width, requires_grad, spread.split)
+                known[name] = derivation, layer_profile(*derivation)
+            derivation, profile = known[name]
+            self.derived.append(derivation)
             requires_grad = profile.result_requires_grad
             self.profiles.append(profile)
             self.streams.append(per_token(width * architecture.hidden_size))
@@ -91,8 +107,7 @@ class _Step:
                 or (checkpointing is Checkpointing.SELECTIVE and index % SELECTIVE_EVERY == 0)
             )
         self.streams.append(per_token(width * architecture.hidden_size))
-        tape, result, source = head_tape(architecture, policy, loss, width)
-        self.head = analyse(tape, result, source, accumulating=policy.accumulating)
+        self.head = head_profile(architecture, policy, loss, width)
         if spread.split > 1:
             self.head = self.head.split_over(spread.split)
         self.masks = self._masks(masked_length).split_over(spread.split)
@@ -153,15 +168,20 @@ class _Step:
 
     def _kept(self, index: int) -> dict[Category, Size]:
         parts: dict[Category, Size] = {Category.ACTIVATION: self.outside}
-        layers = zip(self.profiles, self.checkpointed, self.streams, strict=False)
-        for profile, checkpointed, stream in islice(layers, index):
+        alike: dict[tuple[int, bool, Size], list[Profile]] = {}
+        for profile, checkpointed, stream in islice(
+            zip(self.profiles, self.checkpointed, self.streams, strict=False), index
+        ):
+            alike.setdefault((id(profile), checkpointed, stream), []).append(profile)
+        for (_, checkpointed, stream), profiles in alike.items():
+            profile, times = profiles[0], len(profiles)
             if checkpointed or profile.keeps_input:
-                add(parts, Category.ACTIVATION, stream)
+                add(parts, Category.ACTIVATION, stream.times(times))
             if checkpointed:
-                add(parts, Category.ACTIVATION, profile.clinging)
+                add(parts, Category.ACTIVATION, profile.clinging.times(times))
                 continue
             for category, size in profile.kept.parts.items():
-                add(parts, category, size)
+                add(parts, category, size.times(times))
         return parts
 
     def moments(self) -> Iterator[StepMoment]:
