@@ -21,14 +21,15 @@ SETUPS: tuple[tuple[str, dict[str, object]], ...] = (
     ),
     ("full, 16 × H100 80 GB", {"method": "full", "num_gpus": 16, "gpu": "h100-sxm"}),
     ("full in pure bf16, 16 × H100 80 GB", {"method": "full", "num_gpus": 16, "gpu": "h100-sxm", "precision": "bf16"}),
-    ("LoRA, 4 × A100 80 GB", {"method": "lora", "num_gpus": 4, "gpu": "a100-80gb-sxm"}),
-    ("QLoRA, 2 × RTX 3090 24 GB", {"method": "qlora", "num_gpus": 2, "gpu": "rtx-3090"}),
+    ("LoRA, 4 × A100 80 GB PCIe", {"method": "lora", "num_gpus": 4, "gpu": "a100-80gb-pcie"}),
+    ("LoRA, 4 × H100 80 GB", {"method": "lora", "num_gpus": 4, "gpu": "h100-sxm"}),
+    ("QLoRA, 2 × RTX A5000 24 GB", {"method": "qlora", "num_gpus": 2, "gpu": "rtx-a5000"}),
     (
-        "QLoRA, 2 × RTX 3090 24 GB, weights offloaded",
-        {"method": "qlora", "num_gpus": 2, "gpu": "rtx-3090", "strategy": "fsdp2", "offload": "parameters"},
+        "QLoRA, 2 × RTX A5000 24 GB, weights offloaded",
+        {"method": "qlora", "num_gpus": 2, "gpu": "rtx-a5000", "strategy": "fsdp2", "offload": "parameters"},
     ),
-    ("QLoRA, 3 × RTX 3090 24 GB, layers split", {
-        "method": "qlora", "num_gpus": 3, "gpu": "rtx-3090", "strategy": "device_map"}),
+    ("QLoRA, 3 × RTX A5000 24 GB, layers split", {
+        "method": "qlora", "num_gpus": 3, "gpu": "rtx-a5000", "strategy": "device_map"}),
     ("QLoRA, 1 × RTX A6000 48 GB", {"method": "qlora", "gpu": "rtx-a6000"}),
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ DEVICE: Final = "What the card shows has the context, NCCL and the allocator's b
 EXPLANATIONS: Final[Mapping[str, str]] = {
     "r0894": "Reserved. At four times the tokens the same run reserved 0.2 GiB more: what it holds is left of loading",
     "r0901": f"{CACHED}. Two sequences more took 5.2 GiB more, at 2 GiB a sequence from one to four",
-    "r0689": f"{CACHED}. The 14B on the same two cards reserved 4.7 GiB more, with 14 GB more weights",
+    "r0689": f"{CACHED}. The 14B on the same two cards reserved 4.7 GiB more, with 13 GB more weights",
     "r1067": f"{CACHED}. The same run is also reported with 42 GiB",
     "r1073": f"{GRADIENTS}; tokens are not spread evenly over experts, and copies of those sent on are not modelled",
     "r1075": GRADIENTS,
