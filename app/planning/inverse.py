@@ -14,16 +14,11 @@ from app.memory.growth import Growth
 from app.memory.overheads import SLACK_HIGH, SLACK_LOW, share
 from app.memory.result import MemoryEstimate
 from app.memory.size import Size
-from app.units import MIB
 
 Candidate = TypeVar("Candidate")
 
 FIRST_STEP: Final = 1
 """How far from a guess the second look is; it doubles with every further one."""
-
-ROUNDING_BYTES: Final = 4 * MIB
-"""Shards are rounded up to whole elements and blocks of 512 bytes, tensor by tensor: of thousands of tensors less than
-this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,10 +155,10 @@ def least_count(few: tuple[int, int], many: tuple[int, int], limit: int) -> int:
 
 
 class SharedOut:
-    """Bytes on one of n cards, where each moment's are a part that stays whole and a part that is shared out evenly.
+    """Bytes on one of n cards, which never grow with n, asked for as seldom as possible.
 
-    The largest of a ÷ n + b over moments is convex in 1 ÷ n, so that a few counts that were asked for tell much of the
-    others: each lies below the chord between its neighbours, and above the lines through two of them that lead past it.
+    They fall in steps, not smoothly: a layer of eight experts is held by twos on four cards and on seven. But a count
+    that holds a run says so of every larger one, and one that does not of every smaller.
     """
 
     def __init__(self, bytes_on: Callable[[int], int]) -> None:
@@ -178,30 +173,18 @@ class SharedOut:
 
     def fits(self, count: int, limit: int) -> bool:
         """Whether they are at most ``limit``; the count is asked for only where the others do not tell."""
-        if count not in self._known:
-            low, high = self.bounds(count)
-            if high is not None and high <= limit:
-                return True
-            if low is not None and low > limit:
-                return False
+        known = tuple(self._known.items())
+        if any(size <= limit for other, size in known if other <= count):
+            return True
+        if any(size > limit for other, size in known if other >= count):
+            return False
         return self.at(count) <= limit
 
-    def bounds(self, count: int) -> tuple[int | None, int | None]:
-        """The least and the most that they can be; None where what is known does not tell."""
+    def guess(self, limit: int) -> int | None:
+        """About the least count that fits, between the two known ones that are nearest to it; None without such two."""
         known = dict(self._known)
-        fewer = sorted((other for other in known if other < count), reverse=True)[:2]
-        more = sorted(other for other in known if other > count)[:2]
-        lines = [pair for pair in (fewer, more) if len(pair) == 2]
-        beyond = [_on_line((first, known[first]), (second, known[second]), count) for first, second in lines]
-        low = max(beyond) - ROUNDING_BYTES if beyond else None
-        if not fewer or not more:
-            return low, None
-        chord = _on_line((fewer[0], known[fewer[0]]), (more[0], known[more[0]]), count)
-        return low, chord + ROUNDING_BYTES
-
-
-def _on_line(first: tuple[int, int], second: tuple[int, int], count: int) -> int:
-    """Where the line in 1 ÷ n through two points (cards, bytes) stands at ``count`` cards."""
-    (one, at_one), (other, at_other) = first, second
-    shared = (at_one - at_other) * one * other // (other - one)
-    return at_one + shared // count - shared // one
+        too_few = max((count for count, size in known.items() if size > limit), default=None)
+        enough = min((count for count, size in known.items() if size <= limit), default=None)
+        if too_few is None or enough is None:
+            return enough
+        return least_count((too_few, known[too_few]), (enough, known[enough]), limit)

@@ -13,7 +13,7 @@ from app.memory.estimate import estimate_memory, on_card
 from app.memory.inputs import Batch, Cluster, Method, Precision, Strategy
 from app.memory.overheads import context_of, workspace_bytes
 from app.memory.result import MemoryEstimate
-from app.planning.inverse import SharedOut, furthest, least_count
+from app.planning.inverse import SharedOut, furthest
 from app.request import MOST_GPUS, Groups
 
 SHARDED: Final = Strategy.FSDP2
@@ -70,9 +70,6 @@ def fewest_gpus(architecture: Architecture, groups: Groups, device: Device) -> i
     usable_bytes = device.usable_bytes - context_of(device).high_bytes
     if not counts or spread.at(counts[0]) > usable_bytes:
         return None
-    guess = len(counts) - 1
-    if guess > 0:
-        few, many = counts[-1], counts[0]
-        likely = least_count((few, spread.at(few)), (many, spread.at(many)), usable_bytes)
-        guess -= bisect_left(counts[::-1], likely)
+    spread.at(counts[-1])
+    guess = len(counts) - 1 - bisect_left(counts[::-1], spread.guess(usable_bytes) or 0)
     return furthest(lambda count: spread.fits(count, usable_bytes), counts, guess=guess).answer

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.catalogue.facts import CatalogueModel
-from app.memory.inputs import MethodKind, Offload
-from app.memory.overheads import CUDA_CONTEXT_LOW_BYTES
+from app.memory.inputs import MethodKind, Offload, PrecisionPolicy
+from app.memory.overheads import CUDA_CONTEXT_LOW_BYTES, SLACK_HIGH
 from app.planning.inverse import Found
 from app.request import QuantizationChoice, RequestError, Run, fill_in
 from app.services.trial import Question, Trial
 
-_LEAST_BYTES: Final = {MethodKind.FULL: 4.0, MethodKind.LORA: 2.0, MethodKind.QLORA: 0.5}
-"""Bytes a parameter that a step cannot do without: 16-bit weights and gradients, 16-bit weights, 4-bit weights."""
-_COUNTED_OTHERWISE: Final = 0.9
-"""Published counts are of more than the language model at times; a model is passed over unseen only where even this
-share of it is too much."""
+_FROZEN_BYTES: Final = {QuantizationChoice.NONE: 2.0, QuantizationChoice.INT8: 1.0}
+"""Bytes a parameter of a frozen base; half a byte for the 4-bit formats."""
+_TWO_MOMENTS: Final = frozenset({"adamw_torch_fused", "adamw_torch"})
+"""Optimizers whose state is twice the weights."""
+_COUNTED_OTHERWISE: Final = 0.98
+"""Published counts round; a model is passed over unseen only where even this share of its count is too much."""
+_LEAST_OF_TIGHT: Final = 0.7
+"""No interval's low end is less than this share of what is allocated (``Evidence.UNRECOGNISED``)."""
 
 
 class _Models:
@@ -26,7 +29,7 @@ class _Models:
         self._by_slug: dict[str, Trial | None] = {}
         filled = fill_in(question.base, currency=question.policy.currency)
         self._room_bytes = max(gpu.device.usable_bytes for gpu in question.cards) - CUDA_CONTEXT_LOW_BYTES
-        self._least_bytes = _least_bytes(filled)
+        self._least_bytes = _least_bytes(filled) * _required_share(question) * _COUNTED_OTHERWISE
         self._sequence_length = filled.sequence_length
         # Of models of one size the newest comes first.
         self.largest_first = sorted(
@@ -36,8 +39,8 @@ class _Models:
         )
 
     def is_beyond(self, model: CatalogueModel) -> bool:
-        """Whether the weights alone are too much for every card."""
-        return model.text_parameters * _COUNTED_OTHERWISE * self._least_bytes > self._room_bytes
+        """Whether what no run can do without is too much for every card."""
+        return model.text_parameters * self._least_bytes > self._room_bytes
 
     def trial(self, model: CatalogueModel) -> Trial | None:
         """The run with a model; None where it cannot be (no such layers, too short a context)."""
@@ -66,11 +69,18 @@ class _Models:
 
 
 def _least_bytes(run: Run) -> float:
-    """Bytes a parameter on one card at the least, however the run is spread."""
-    if run.offload in {Offload.PARAMETERS, Offload.BOTH}:
+    """Bytes a parameter that one card must hold at the least at the update, however the run is spread."""
+    if run.offload is not Offload.NONE:
         return 0.0
-    least = 1.0 if run.quantization is QuantizationChoice.INT8 else _LEAST_BYTES[run.method]
-    return least / run.num_gpus
+    if run.method is not MethodKind.FULL:
+        return _FROZEN_BYTES.get(run.quantization, 0.5) / run.num_gpus
+    width = 2 if run.precision is PrecisionPolicy.BF16 else 4
+    return (4 if run.optimizer in _TWO_MOMENTS else 2) * width / run.num_gpus
+
+
+def _required_share(question: Question) -> float:
+    """What a card must have, at the end of the interval that decides, over what is allocated."""
+    return _LEAST_OF_TIGHT if question.given.allow_tight else 1 + SLACK_HIGH[0] / SLACK_HIGH[1]
 
 
 def largest_model(question: Question) -> tuple[Found[Trial], tuple[Trial, ...]]:

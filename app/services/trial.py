@@ -10,7 +10,7 @@ from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
 from app.memory.inputs import Strategy
 from app.memory.result import MemoryEstimate
-from app.request import Groups, Run, SolveRequest, Unknown
+from app.request import Run, SolveRequest, Unknown
 from app.services.assess import Assessment
 from app.services.pace import Pace, cheapest_cost, pace
 from app.services.policy import Policy
@@ -103,27 +103,38 @@ class Trial:
         self.value: Final = value
         self.run: Final = question.run_at(value)
         self._question = question
-        self._by_card: dict[str, Assessment] = {}
-        self._by_groups: dict[Groups, Assessment] = {}
+        self._settled: list[tuple[int, Assessment]] = []
+        """Runs settled for cards of so many usable bytes, the largest card's first."""
 
     def assessment(self, gpu: CatalogueGpu) -> Assessment:
         """The run as ``/estimate`` takes it on a card. Raises :class:`app.request.RequestError`."""
-        # Only the choice of a strategy for several cards looks at the card; runs that come to the same are shared.
-        depends = self.run.strategy is Strategy.AUTO and self.run.num_gpus > 1
-        name = gpu.slug if depends else ""
-        found = self._by_card.get(name)
-        if found is None:
-            asked = self._question
-            made = Assessment.of(
-                self.run.model_copy(update={"gpu": gpu.slug}), asked.snapshot, asked.today, asked.policy
-            )
-            found = self._by_card[name] = self._by_groups.setdefault(made.groups, made)
-        return found
+        if not self._settled:
+            self._settle(max(self._question.cards, key=lambda card: card.device.usable_bytes))
+        # Only the choice of a strategy for several cards looks at the card, and only at its memory: a copy that a card
+        # does not hold, no smaller one holds, and one that it holds, every larger one does.
+        usable_bytes = gpu.device.usable_bytes
+        if self.run.strategy is not Strategy.AUTO or self.run.num_gpus == 1:
+            return self._settled[0][1]
+        smaller = next((found for size, found in self._settled if size <= usable_bytes), None)
+        if smaller is not None and smaller.groups.cluster.strategy is Strategy.DDP:
+            return smaller
+        larger = next((found for size, found in reversed(self._settled) if size >= usable_bytes), None)
+        if larger is not None and larger.groups.cluster.strategy is not Strategy.DDP:
+            return larger
+        return self._settle(gpu)
+
+    def _settle(self, gpu: CatalogueGpu) -> Assessment:
+        asked = self._question
+        made = Assessment.of(self.run.model_copy(update={"gpu": gpu.slug}), asked.snapshot, asked.today, asked.policy)
+        same = next((found for _, found in self._settled if found.groups == made.groups), made)
+        self._settled.append((gpu.device.usable_bytes, same))
+        self._settled.sort(key=lambda entry: -entry[0])
+        return same
 
     @property
     def evaluations(self) -> int:
         """How often the memory model was asked."""
-        return sum(assessment.evaluations for assessment in self._by_groups.values())
+        return sum({id(found): found.evaluations for _, found in self._settled}.values())
 
     def fits(self, gpu: CatalogueGpu) -> bool:
         """Whether the value fits one card within the limits, the cheapest test first."""

@@ -77,7 +77,7 @@ def test_every_query_example_works_when_pasted(client: TestClient, document: dic
 
 
 def test_every_run_endpoint_documents_every_field(document: dict[str, Any]) -> None:
-    for path in ("/api/v1/estimate", "/api/v1/compare", "/api/v1/recommend"):
+    for path in ("/api/v1/estimate", "/api/v1/compare", "/api/v1/recommend", "/api/v1/solve"):
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert set(FIELDS) <= set(body["properties"])
         assert body["additionalProperties"] is False
@@ -117,6 +117,10 @@ def test_the_names_clients_rely_on_are_there(client: TestClient) -> None:
     answer = client.post("/api/v1/recommend", json=run).json()
     assert set(answer) >= {"options", "pareto", "rejected", "decision", "evaluations", "contact_url"}
     assert set(answer["options"][0]) >= OPTION_FIELDS
+    solved = client.post("/api/v1/solve", json={**run, "unknown": "sequence_length"}).json()
+    assert set(solved) >= {"unknown", "answer", "run", "memory", "limited_by"}
+    assert set(solved["run"]) == set(FIELDS)
+    assert set(solved["memory"]) >= MEMORY_FIELDS
 
 
 def test_the_document_is_generated_once(application: FastAPI) -> None:

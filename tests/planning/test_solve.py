@@ -166,15 +166,41 @@ def test_the_model_is_the_largest(run: dict[str, Any], cluster: dict[str, Any], 
             continue
 
 
-@pytest.mark.parametrize("run", [{"method": "qlora"}, {"method": "lora", "num_gpus": 2}])
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"method": "qlora"},
+        {"method": "qlora", "allow_tight": True},
+        {"method": "lora", "num_gpus": 2},
+        {"method": "full", "num_gpus": 8, "optimizer": "adamw_bnb_8bit", "precision": "bf16"},
+    ],
+)
 def test_no_larger_model_fits_at_all(run: dict[str, Any]) -> None:
     found = solved({**run, "gpu": "rtx-4090", "unknown": "model"})
     assert isinstance(found.answer, str)
+    fitting = FITTING[run.get("allow_tight", False)]
     for model in larger(found.answer, 512):
         try:
-            assert status(fresh({**run, "gpu": "rtx-4090"}, model=model.slug)) is not Verdict.FITS
+            assert status(fresh({**run, "gpu": "rtx-4090"}, model=model.slug)) not in fitting
         except RequestError:
             continue
+
+
+def test_no_model_has_fewer_parameters_than_published() -> None:
+    """The search passes over models by their published counts."""
+    for model in SNAPSHOT.models:
+        assert model.architecture.total_parameters >= model.text_parameters, model.slug
+
+
+def test_cards_of_a_budget_share_runs_settled_alike() -> None:
+    run = {"model": "llama-3-8b", "method": "lora", "num_gpus": 4, "unknown": "micro_batch_size", "budget": 50}
+    found = solved(run)
+    assert found.evaluations <= 60
+    for gpu in CARDS[::6]:
+        alone = solved({**run, "gpu": gpu})
+        assert isinstance(alone.answer, int | None)
+        assert isinstance(found.answer, int)
+        assert (alone.answer or 0) <= found.answer
 
 
 def affordable(run: Mapping[str, Any], budget: Decimal) -> dict[str, Decimal]:
