@@ -32,11 +32,6 @@ def rejections(assessment: Assessment, cards: Iterable[CatalogueGpu], held: set[
         yield RejectedCard(gpu=gpu.slug, method=assessment.run.method, reason=reason, fix=fix)
 
 
-def smallest_fix(assessment: Assessment, gpu: CatalogueGpu) -> Suggestion | None:
-    """The smallest single change with which a card holds the run, or how many cards at least would."""
-    return _fix(assessment, gpu, assessment.savings(gpu.device))
-
-
 def _fix(assessment: Assessment, gpu: CatalogueGpu, savings: Iterable[Evaluated]) -> Suggestion | None:
     """Changes that leave the job alone come first, then the one that changes least."""
     helpful = [item for item in savings if _would_fit(item, gpu)]

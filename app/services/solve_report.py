@@ -11,7 +11,6 @@ from app.services.estimate import PAGE_PATH as CALCULATOR_PATH
 from app.services.pace import speed_report, time_report
 from app.services.report import memory_report, verdict_report
 from app.services.results import Suggestion
-from app.services.shortfall import smallest_fix
 from app.services.slowdown import would_run
 from app.services.solved import (
     Limit,
@@ -31,6 +30,7 @@ from app.services.solved import (
     value_words,
 )
 from app.services.trial import OnCard, Question, Trial
+from app.services.ways_out import best_way
 
 API_PATH: Final = "/api/v1/solve"
 PAGE_PATH: Final = "/solve"
@@ -179,11 +179,9 @@ def _grown(memory: MemoryEstimate, before: MemoryEstimate | None) -> ComponentNa
 
 
 def _way_out(question: Question, shown: OnCard) -> Suggestion | None:
-    """The single change that lets the first value fit, where memory or the card's abilities keep it from fitting."""
+    """The first way to let the first value fit, where memory or the card's abilities keep it from fitting."""
     if shown.refused is LimitedBy.UNSUPPORTED:
         return next(would_run(shown.assessment, shown.memory, shown.gpu), None)
     if shown.refused is not LimitedBy.MEMORY:
         return None
-    fix = smallest_fix(shown.assessment, shown.gpu)
-    changed = set(fix.changes) if fix else set()
-    return None if question.unknown.value in changed else fix
+    return best_way(shown.assessment, shown.gpu, without=question.unknown.value)

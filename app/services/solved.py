@@ -95,7 +95,7 @@ class SolveResult:
     time: TimeReport | None
     cost: CostReport | None
     suggestion: Suggestion | None
-    """Without an answer: the single change with which the first value fits."""
+    """Without an answer: the first way to let the first value fit."""
     ignored: tuple[str, ...]
     evaluations: int
     links: SolveLinks

@@ -202,22 +202,38 @@ def _largest_batches(found: Iterable[Tried]) -> list[Tried]:
 def ways_out(assessment: Assessment, gpu: CatalogueGpu, *, alternatives: bool = True) -> tuple[Suggestion, ...]:
     """What makes the run fit the card, each with the bytes it saves and what it does to the time of a step.
 
-    Where no set of changes does, those that come nearest, and how many cards would share it.
+    Where no set of changes does, those that come nearest, and how many cards would share it. Without ``alternatives``,
+    changes of the result are left out where changes that leave it alone are enough.
     """
     ways = WaysOut(assessment=assessment, gpu=gpu, alternatives=alternatives)
     fitting = ways.fitting()
-    timed = list(_timed(assessment, gpu, (fitting or ways.helping())[:MOST_WAYS]))
-    if fitting:
-        timed.sort(key=lambda one: (*one[0].order, 1.0 if one[1] is None else one[1]))
-    before = assessment.memory(gpu.device).required_bytes
-    found = tuple(
-        suggested(together(tried.chosen), before, assessment.needs(tried.run, tried.groups, gpu.device), ratio)
-        for tried, ratio in timed
-    )
+    timed = _ordered(assessment, gpu, fitting) if fitting else list(_timed(assessment, gpu, ways.helping()[:MOST_WAYS]))
+    found = tuple(_suggested(assessment, gpu, tried, ratio) for tried, ratio in timed[:MOST_WAYS])
     if fitting and not fitting[0].changes_job:
         return found
     shared = more_cards(assessment, gpu)
     return (*found, shared) if shared else found
+
+
+def best_way(assessment: Assessment, gpu: CatalogueGpu, *, without: str) -> Suggestion | None:
+    """The first way that makes the run fit and leaves the field ``without`` alone; None where there is none."""
+    fitting = WaysOut(assessment=assessment, gpu=gpu, alternatives=True).fitting()
+    allowed = [tried for tried in fitting if without not in tried.changes]
+    if allowed:
+        return _suggested(assessment, gpu, *_ordered(assessment, gpu, allowed)[0])
+    return None if without == "num_gpus" else more_cards(assessment, gpu)
+
+
+def _ordered(assessment: Assessment, gpu: CatalogueGpu, found: Sequence[Tried]) -> list[tuple[Tried, float | None]]:
+    """In the order to offer them; of ways that change as much the fastest first."""
+    timed = _timed(assessment, gpu, found[: 2 * MOST_WAYS])
+    return sorted(timed, key=lambda one: (*one[0].order, 1.0 if one[1] is None else one[1]))
+
+
+def _suggested(assessment: Assessment, gpu: CatalogueGpu, tried: Tried, time_ratio: float | None) -> Suggestion:
+    before = assessment.memory(gpu.device).required_bytes
+    after = assessment.needs(tried.run, tried.groups, gpu.device)
+    return suggested(together(tried.chosen), before, after, time_ratio)
 
 
 def _timed(assessment: Assessment, gpu: CatalogueGpu, found: Iterable[Tried]) -> Iterator[tuple[Tried, float | None]]:
