@@ -1,8 +1,11 @@
 FROM python:3.13-slim AS build
 WORKDIR /srv
 RUN python -m venv /opt/venv
-COPY requirements.txt .
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
+# `--build-arg REQUIREMENTS=requirements-telemetry.txt` for an image that can send OpenTelemetry traces.
+ARG REQUIREMENTS=requirements.txt
+COPY requirements.txt requirements-telemetry.txt ./
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt && \
+    /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r "$REQUIREMENTS"
 COPY . .
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation -e .
 

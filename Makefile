@@ -11,7 +11,7 @@ export HOST PORT DATABASE_URL
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --quiet --disable-pip-version-check
 
-.PHONY: run install install-dev test check format accuracy bench bench-catalogue bench-replicas lock clean help
+.PHONY: run install install-telemetry install-dev test check format accuracy bench bench-catalogue bench-memory bench-replicas fuzz lock clean help
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 
 install: $(VENV)/.installed ## Create the environment
 
+install-telemetry: install ## Add what OpenTelemetry traces need (VRAM_FIT_TRACES_TO)
+	@$(INSTALL) --require-hashes -r requirements-telemetry.txt
+
 install-dev: $(VENV)/.installed-dev ## Create the environment with what development needs
 
 test: install-dev ## Obtain what the tests need and run them all
@@ -62,12 +65,19 @@ bench: install-dev ## Measure the service and the core under load
 bench-catalogue: install-dev ## Measure imports of, and requests over, 100,000 offers
 	@$(BIN)/python -m benchmarks.catalogue
 
+fuzz: install-dev ## Send half a million inputs nobody would send on purpose (about an hour)
+	@nice $(BIN)/python -m benchmarks.fuzz --record docs/fuzz-record.md $(ARGS)
+
+bench-memory: install-dev ## Prove that a worker does not grow between 100,000 and 300,000 requests
+	@$(BIN)/python -m benchmarks.load.resident_memory --record docs/memory-record.md $(ARGS)
+
 bench-replicas: install-dev ## Prove two replicas behind nginx while each part is taken away (5 minutes)
 	@$(BIN)/python -m benchmarks.load.replicas --seconds 300 $(ARGS)
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --group build -o requirements.txt
-	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --group build --group dev -c requirements.txt -o requirements-dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --extra telemetry -c requirements.txt -o requirements-telemetry.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade pyproject.toml --extra telemetry --group build --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove the environment and caches, keep the data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
