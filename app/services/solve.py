@@ -29,7 +29,7 @@ from app.services.largest_model import largest_model
 from app.services.lookup import find_gpu, find_model
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.solve_report import report
-from app.services.solved import SolveResult
+from app.services.solved import LimitedBy, SolveResult
 from app.services.trial import Question, Trial
 
 _USUAL_RANK: Final = 64
@@ -165,7 +165,7 @@ class _Search:
     def __init__(self, question: Question) -> None:
         self._question = question
         self._tried: dict[int, Trial] = {}
-        self._first_cards = list(question.cards)
+        self._cards = sorted(question.cards, key=lambda gpu: -gpu.device.usable_bytes)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -180,6 +180,9 @@ class _Search:
 
     def search(self, candidates: Sequence[int]) -> Found[Trial]:
         """The furthest value that some card holds within the limits, as trials."""
+        easiest = self.at(candidates[0])
+        if all(easiest.on(gpu).refused is LimitedBy.UNSUPPORTED for gpu in self._cards):
+            return Found(answer=None, refused=easiest)
         if self._question.unknown is Unknown.NUM_GPUS and self._question.has_limits:
             # More cards take less time and not always more money: nothing but trying says which number is the first.
             found = first_of(self._fits, candidates[::-1])
@@ -191,7 +194,7 @@ class _Search:
         )
 
     def _fits(self, value: int) -> bool:
-        trial, cards = self.at(value), self._first_cards
+        trial, cards = self.at(value), self._cards
         for place, gpu in enumerate(cards):
             if trial.fits(gpu):
                 # The card that held this value is asked first about the next.
@@ -200,12 +203,14 @@ class _Search:
         return False
 
     def _guess(self, candidates: Sequence[int]) -> int:
-        """The place to look from on: where the phases of the smallest run, as they grow, meet the largest card."""
+        """The place to look from on: where the phases of the easiest run, as they grow, meet the largest card."""
         question = self._question
-        gpu = max(question.cards, key=lambda card: card.device.usable_bytes)
+        gpu = self._cards[0]
         if question.unknown is Unknown.NUM_GPUS:
             return self._guess_of_counts(candidates, gpu)
-        first = self.at(candidates[0]).assessment(gpu)
+        easiest = self.at(candidates[0])
+        gpu = next((card for card in self._cards if easiest.fits(card)), gpu)
+        first = easiest.assessment(gpu)
         memory, run = first.memory(gpu.device), first.run
         limit = allocated_within(memory, gpu.device.usable_bytes, allow_tight=question.given.allow_tight)
         if question.unknown is Unknown.MICRO_BATCH_SIZE:
