@@ -1,7 +1,7 @@
 """The end of the forward pass: final norm, output projection and loss, as a tape.
 
 Source: transformers 5.23 ``loss/loss_utils.py`` (logits are upcast to float32, then ``cross_entropy``);
-Liger 0.6 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logprob.py``. Older ones:
+Liger 0.6.4 ``ops/fused_linear_cross_entropy.py``; TRL 1.16 ``kernels/chunked_logprob.py``. Older ones:
 transformers 4.45.2 ``models/mistral/modeling_mistral.py`` (``logits.float()``, then ``shift_logits.contiguous()``),
 4.48.1 ``loss/loss_utils.py`` (the same inside ``ForCausalLMLoss``); fms-acceleration 24bdadb ``kernels/unsloth/
 cross_entropy_loss.py`` (backward stores the gradient into the logits and returns them).
@@ -27,7 +27,7 @@ ALL_LOGITS = frozenset(
     }
 )
 """Losses that hold the logits of all tokens."""
-SHIFTING = ALL_LOGITS - {LossKernel.STANDARD}
+SHIFTING = frozenset(kernel for kernel in LossKernel if kernel.shifts)
 UPCASTING_NOTHING = frozenset({"gpt_bigcode"})
 """Families whose own loss, where it shifts, copies the logits as they are (transformers 4.45.2 and 4.48.1
 ``models/gpt_bigcode/modeling_gpt_bigcode.py``)."""
@@ -198,10 +198,13 @@ def _fused(tape: Tape, hidden: Tensor, weight: Tensor, loss: LossPolicy) -> Tens
     width = tape.autocast or hidden.width
     tile = constant(loss.tile.fixed_elements * width) + per_token(loss.tile.elements_per_token * width)
     if loss.kernel is LossKernel.LIGER:
-        # gradients are computed during forward and wait for backward
+        # gradients are computed during forward, in the types of what they are for, and wait for backward
+        waiting = hidden.size + (weight.size if weight.requires_grad else ZERO)
+        if weight.requires_grad:
+            # each tile's part of the head's gradient: a product, and its float32 copy
+            tile = tile + weight.elements(width) + (weight.elements(FLOAT32) if width != FLOAT32 else ZERO)
         if tape.autocast is not None:
             hidden, weight = tape.cast(hidden, tape.autocast), tape.cast_weight(weight, tape.autocast)
-        waiting = hidden.size + (weight.size if weight.requires_grad else ZERO)
         return tape.record(
             (hidden, weight),
             constant,

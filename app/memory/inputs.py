@@ -83,6 +83,11 @@ class LossKernel(StrEnum):
     SHIFTED_IN_PLACE = "shifted_in_place"
     """``shifted`` with that kernel."""
 
+    @property
+    def shifts(self) -> bool:
+        """Whether logits and not labels are shifted: Transformers up to 4.48."""
+        return self not in {LossKernel.STANDARD, LossKernel.LIGER, LossKernel.CHUNKED}
+
 
 class Strategy(StrEnum):
     """How several GPUs share one run."""

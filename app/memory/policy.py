@@ -14,6 +14,7 @@ from app.memory.inputs import (
     AttentionImplementation,
     Batch,
     LoraTargetPreset,
+    LossKernel,
     Method,
     MethodKind,
     PrecisionPolicy,
@@ -63,6 +64,10 @@ class Policy:
     use_dora: bool
     accumulating: bool
     attention: AttentionImplementation
+    repeats_heads: bool
+    """Keys and values are written out for each query head before PyTorch's attention (``repeat_kv``)."""
+    head_major: bool
+    """Queries are made contiguous by head, and with them flash's output."""
     padded: bool
     adapter_resident_width: int
     """Adapters as they live between steps."""
@@ -104,7 +109,7 @@ class Policy:
             return AttentionPath.EFFICIENT
         if self.attention_width == HALF:
             return AttentionPath.FLASH
-        grouped = attention.num_key_value_heads != attention.num_heads
+        grouped = attention.num_key_value_heads != attention.num_heads and not self.repeats_heads
         return AttentionPath.MATH if grouped else AttentionPath.EFFICIENT
 
     @property
@@ -134,7 +139,10 @@ def make_policy(
 ) -> Policy:
     """The policy of a run. ``adapter_dtype: auto`` is float32 under a mixed precision, else the base's."""
     accumulating = batch.gradient_accumulation_steps > 1
-    return _policy(method, precision, traits, batch.attention, accumulating, not batch.packing)
+    # transformers 4.45.2 ``LlamaSdpaAttention``, 4.48.1 ``integrations/sdpa_attention.py``; today's let PyTorch do it
+    repeats = batch.attention is AttentionImplementation.SDPA and batch.loss_kernel.shifts
+    head_major = repeats and batch.loss_kernel in {LossKernel.SHIFTED, LossKernel.SHIFTED_IN_PLACE}
+    return _policy(method, precision, traits, batch.attention, accumulating, not batch.packing, repeats, head_major)
 
 
 @lru_cache(maxsize=4096)
@@ -145,6 +153,8 @@ def _policy(
     attention: AttentionImplementation,
     accumulating: bool,
     padded: bool,
+    repeats_heads: bool,
+    head_major: bool,
 ) -> Policy:
     mixed = precision in MIXED
     full = method.kind is MethodKind.FULL
@@ -197,6 +207,8 @@ def _policy(
         use_dora=adapter is not None and adapter.use_dora,
         accumulating=accumulating,
         attention=attention,
+        repeats_heads=repeats_heads,
+        head_major=head_major,
         padded=padded,
         resident_width=resident_width,
         masters=masters,

@@ -27,6 +27,10 @@ class Source(StrEnum):
     """Other families, small shapes, by the same harness."""
     HELD_OUT = "traced_held_out"
     """The same families under other options: traced when the model was written, and not looked at before."""
+    TRANSFORMERS_4 = "traced_transformers_4"
+    TRANSFORMERS_4_48 = "traced_transformers_4_48"
+    TRANSFORMERS_4_45 = "traced_transformers_4_45"
+    """Dense decoders again, under versions of Transformers whose loss, checkpoints and attention are other code."""
 
 
 class Part(StrEnum):

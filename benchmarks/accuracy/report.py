@@ -19,6 +19,9 @@ SOURCE_TITLES: Mapping[str, str] = {
     Source.DENSE: "traced_dense (this project's tracer)",
     Source.ARCHITECTURES: "traced_architectures (other families)",
     Source.HELD_OUT: "traced_held_out (other options, traced afterwards)",
+    Source.TRANSFORMERS_4: "traced_transformers_4 (Transformers 4.57.6)",
+    Source.TRANSFORMERS_4_48: "traced_transformers_4_48 (Transformers 4.48.1)",
+    Source.TRANSFORMERS_4_45: "traced_transformers_4_45 (Transformers 4.45.2)",
 }
 
 

@@ -16,8 +16,12 @@ FILES = {
     "architectures": "traced_architectures.jsonl",
     "layers": "kept_per_layer.jsonl",
     "parameters": "parameter_counts.jsonl",
+    "transformers_4": "traced_transformers_4.jsonl",
+    "transformers_4_48": "traced_transformers_4_48.jsonl",
+    "transformers_4_45": "traced_transformers_4_45.jsonl",
 }
-TRACED = ("dense", "architectures")
+STACKS = ("transformers_4", "transformers_4_48", "transformers_4_45")
+TRACED = ("dense", "architectures", *STACKS)
 
 
 def rows(suite: str) -> Iterator[dict[str, Any]]:
@@ -55,6 +59,20 @@ def test_what_trains_is_counted_once(suite: str) -> None:
         parameters = row["parameters"]
         added = 0 if row["request"]["method"] == "full" else parameters["trainable"]
         assert parameters["total"] == parameters["base"] + added
+
+
+@pytest.mark.parametrize(
+    ("suite", "package", "version"),
+    [
+        ("transformers_4", "transformers", "4.57.6"),
+        ("transformers_4_48", "transformers", "4.48.1"),
+        ("transformers_4_45", "transformers", "4.45.2"),
+    ],
+)
+def test_a_stack_s_rows_are_of_its_version(suite: str, package: str, version: str) -> None:
+    found = list(rows(suite))
+    assert len(found) >= 20
+    assert {row["versions"][package] for row in found} == {version}
 
 
 def test_every_earlier_case_can_be_expressed() -> None:

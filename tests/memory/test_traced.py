@@ -21,6 +21,16 @@ def test_a_traced_run_is_estimated_within_one_per_cent(case: ReferenceCase) -> N
     assert abs(comparison.error) <= TOLERANCE
 
 
+STACKS = load((Source.TRANSFORMERS_4, Source.TRANSFORMERS_4_48, Source.TRANSFORMERS_4_45))[0]
+
+
+@pytest.mark.parametrize("case", STACKS, ids=lambda case: f"{case.source}-{case.case_id}-{case.name}")
+def test_other_stacks_are_estimated_within_one_per_cent(case: ReferenceCase) -> None:
+    comparison = compare(case)
+    assert comparison.counts_agree
+    assert abs(comparison.error) <= TOLERANCE
+
+
 def test_the_median_error_is_within_a_tenth_of_a_per_cent() -> None:
     for source in (Source.CASES, Source.DENSE):
         errors = [abs(item.error) for item in compare_all(case for case in DENSE if case.source is source)]

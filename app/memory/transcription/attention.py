@@ -34,7 +34,7 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
     if attention.key_value_form is KeyValueForm.REPEATED:
         attention = replace(attention, num_key_value_heads=attention.num_heads)
     mixed = KERNELS[code.path](code, attention, query, key, value)
-    if attention.rotary_concatenates and code.path is AttentionPath.FLASH:
+    if (attention.rotary_concatenates or code.policy.head_major) and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
         mixed = code.tape.copy(mixed)
     if gate is not None:

@@ -28,14 +28,20 @@ def _repeat(code: Code, attention: SoftmaxAttention, x: Tensor) -> Tensor:
 
 
 def _own(code: Code, x: Tensor) -> Tensor:
-    """A batched product copies a slice before it saves it."""
+    """A slice is copied, by batched products and by ``contiguous()``."""
     return x if x.size == x.storage.size else code.tape.copy(x)
 
 
 def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
+    grouped = attention.num_heads != attention.num_key_value_heads
+    if code.policy.repeats_heads:
+        key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+        grouped = False
+    if code.policy.head_major:
+        query, key, value = (_own(code, part) for part in (query, key, value))
     query, key, value = _to_kernel(code, query, key, value)
-    expanded = 2 * HALF * attention.query_width if attention.num_heads != attention.num_key_value_heads else 0
+    expanded = 2 * HALF * attention.query_width if grouped else 0
     workspace = per_token(FLOAT32 * (attention.num_heads + attention.query_width) + expanded)
     return code.tape.record(
         (query, key, value),

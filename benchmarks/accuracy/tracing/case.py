@@ -116,4 +116,9 @@ class TraceCase:
     @property
     def checkpoints(self) -> bool:
         """Whether each decoder layer is recomputed in backward."""
-        return bool(self.request["gradient_checkpointing"] == "full")
+        return bool(self.request["gradient_checkpointing"] in ("full", "reentrant"))
+
+    @property
+    def reentrant(self) -> bool:
+        """Whether a checkpoint repeats its layer in an autograd function of its own, as Transformers 4 has it."""
+        return bool(self.request["gradient_checkpointing"] == "reentrant")

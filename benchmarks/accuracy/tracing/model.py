@@ -5,14 +5,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import peft
+import transformers
+from packaging.version import Version
 from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.initialization import no_init_weights
 from transformers.pytorch_utils import Conv1D
 
 from benchmarks.accuracy.tracing import patches
 from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.fake_cuda import torch
 from benchmarks.accuracy.tracing.quantise import logical_elements, quantise
+
+try:
+    from transformers.initialization import no_init_weights
+except ImportError:  # Transformers 4
+    from transformers.modeling_utils import no_init_weights  # type: ignore[no-redef, unused-ignore]
+
+# 4.56 renamed it.
+_DTYPE_ARGUMENT = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
 
 # Layers with optional kernels of their own (flash-linear-attention, causal-conv1d, mamba-ssm).
 _RECURRENT_CLASSES = ("DeltaNet", "Mamba", "ShortConv", "LightningAttention")
@@ -23,13 +32,14 @@ def build_base(case: TraceCase, device: str) -> Any:
     settings = dict(case.config)
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
     config._attn_implementation = case.request["attention"]
-    config.use_cache = False
+    # a cache is filled only where the configuration of a case says so outright
+    config.use_cache = settings.get("use_cache", False)
     dtype = getattr(torch, case.base_dtype)
     previous = torch.get_default_dtype()
     with torch.device(device), no_init_weights():
         torch.set_default_dtype(dtype)
         try:
-            model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+            model = AutoModelForCausalLM.from_config(config, **{_DTYPE_ARGUMENT: dtype})
         finally:
             torch.set_default_dtype(previous)
     model.tie_weights()
@@ -50,9 +60,20 @@ def prepare(case: TraceCase, model: Any) -> Any:
         model = _with_adapters(case, model)
     base = base_of(model)
     if case.checkpoints:
-        base.activation_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+        _checkpoint(base, reentrant=case.reentrant)
+        if case.reentrant and not case.is_full:
+            # TRL does it for adapters: a reentrant checkpoint gives gradients only where its input needs one
+            base.enable_input_require_grads()
     model.train()
     return model
+
+
+def _checkpoint(base: Any, *, reentrant: bool) -> None:
+    settings = {"use_reentrant": reentrant, "preserve_rng_state": False}
+    if hasattr(base, "activation_checkpointing_enable"):
+        base.activation_checkpointing_enable(settings)
+    else:  # Transformers 4
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=settings)
 
 
 def base_of(model: Any) -> Any:

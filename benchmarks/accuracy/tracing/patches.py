@@ -12,7 +12,6 @@ import bitsandbytes
 import bitsandbytes.functional
 import bitsandbytes.nn.modules
 import peft.tuners.lora.dora
-import transformers.masking_utils
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.accuracy.tracing import attention
@@ -32,13 +31,21 @@ def install() -> None:
     attention.install()
     for operator in _SINGLE_KERNEL_OPERATORS:
         _library.impl(operator, _never_run)
-    # Fake tensors count as "tracing", for which Transformers builds a 4-D mask; unpacked data really gets none.
-    transformers.masking_utils.find_packed_sequence_indices = lambda *_, **__: None
+    _let_masks_be_as_outside_a_trace()
     # A copied fake tensor would bring a copy of its mode, and a view under two modes takes a storage of its own.
     FakeTensorMode.__deepcopy__ = lambda mode, _: mode
     _let_dora_read_fake_weights()
     _let_grouped_products_take_any_float()
     _assume_no_outliers()
+
+
+def _let_masks_be_as_outside_a_trace() -> None:
+    """Fake tensors count as "tracing", for which Transformers builds a 4-D mask; unpacked data really gets none."""
+    try:
+        import transformers.masking_utils
+    except ImportError:  # before 4.53, which asks only where there is a 2-D mask
+        return
+    transformers.masking_utils.find_packed_sequence_indices = lambda *_, **__: None
 
 
 def _pretend_cuda_is_there() -> None:

@@ -5,11 +5,20 @@ from typing import Any
 
 import bitsandbytes
 from transformers.pytorch_utils import Conv1D
-from transformers.quantizers.base import get_keys_to_not_convert
-from transformers.quantizers.quantizers_utils import should_convert_module
 
 from benchmarks.accuracy.tracing import patches
 from benchmarks.accuracy.tracing.fake_cuda import torch
+
+try:
+    from transformers.quantizers.base import get_keys_to_not_convert
+    from transformers.quantizers.quantizers_utils import should_convert_module
+except ImportError:  # Transformers 4
+    from transformers.integrations.bitsandbytes import get_keys_to_not_convert
+
+    def should_convert_module(name: str, kept: list[str]) -> bool:  # type: ignore[misc, unused-ignore]
+        """As ``_replace_with_bnb_linear`` of Transformers 4 decides."""
+        return not any(f"{key}." in name or key == name for key in kept)
+
 
 # bitsandbytes' default for 4-bit weights on CUDA.
 _BLOCK_ELEMENTS = 64

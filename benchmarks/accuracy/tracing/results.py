@@ -9,6 +9,7 @@ from benchmarks.accuracy.tracing.step import MEASURED_STEP, WARM_UP_STEP, Trace
 from benchmarks.accuracy.tracing.tracker import PARAMETER_CATEGORIES, Category, Phase
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
+_PACKAGE_OF_LOSS = {"chunked": ("trl",), "liger": ("liger-kernel",)}
 _LARGEST_GROUPS_KEPT = 12
 
 
@@ -57,7 +58,7 @@ def row(trace: Trace) -> dict[str, Any]:
         "end_of_forward_bytes": trace.end_of_forward_bytes,
         "end_of_step_bytes": trace.end_of_step_bytes,
         "largest_at_peak": [str(group) for group in groups_at(trace, tracker.peak.moment)[:_LARGEST_GROUPS_KEPT]],
-        "versions": versions(),
+        "versions": versions(trace.case.request["loss_kernel"]),
     }
 
 
@@ -78,9 +79,10 @@ def groups_at(trace: Trace, moment: int) -> list[Group]:
     return sorted(groups, key=lambda group: -group.size_bytes)
 
 
-def versions() -> Mapping[str, str]:
+def versions(loss_kernel: str = "standard") -> Mapping[str, str]:
     """Versions of the libraries that were traced."""
-    return {package: version(package) for package in _PACKAGES}
+    extra = _PACKAGE_OF_LOSS.get(loss_kernel, ())
+    return {package: version(package) for package in (*_PACKAGES, *extra)}
 
 
 def _attention_kernels(trace: Trace) -> list[str]:

@@ -10,8 +10,8 @@ import transformers
 from accelerate.utils.operations import convert_outputs_to_fp32
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from benchmarks.accuracy.tracing import fused, patches
 from benchmarks.accuracy.tracing import model as models
-from benchmarks.accuracy.tracing import patches
 from benchmarks.accuracy.tracing.case import TraceCase
 from benchmarks.accuracy.tracing.fake_cuda import torch
 from benchmarks.accuracy.tracing.optimizers import make_optimizer
@@ -19,6 +19,7 @@ from benchmarks.accuracy.tracing.quantise import quantisation_tensors
 from benchmarks.accuracy.tracing.saved_tensors import observed_by
 from benchmarks.accuracy.tracing.tracker import PARAMETER_CATEGORIES, Category, Phase, Tracker
 
+FUSED = ("chunked", "liger")
 WARM_UP_STEP = 1
 MEASURED_STEP = 2
 
@@ -72,6 +73,8 @@ class _Step:
         self.vocabulary = int(base.get_output_embeddings().weight.shape[0])
         if case.is_quantised:  # counted before anything is replaced, and so once more after it, for a check
             counted = models.base_parameter_count(base)
+        if self.request["loss_kernel"] in FUSED:
+            fused.apply_to(self.request["loss_kernel"], base, on_loss=self._enter_loss)
         self.model = models.prepare(case, base)
         self.trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         everything = models.base_parameter_count(self.model)
@@ -83,6 +86,7 @@ class _Step:
         self.tracker = Tracker(device_type=device, vocabulary=self.vocabulary, tokens=tokens, round_blocks=round_blocks)
         self.end_of_forward_bytes = 0
         self.end_of_forward_moment = 0
+        self.outputs: Any = None
 
     def run(self) -> Trace:
         """Track what is resident, then the two steps."""
@@ -142,14 +146,8 @@ class _Step:
         def label_gradient(parameter: Any) -> None:
             tracker.relabel(parameter.grad, Category.GRADIENTS, only=made_in_step)
 
-        def enter_layers_backward(_: Any) -> None:
-            tracker.enter(Phase.BACKWARD)
-
         def enter_loss(_: Any, arguments: tuple[Any, ...]) -> None:
-            if tracker.phase is Phase.FORWARD and not tracker.recomputing:
-                tracker.enter(Phase.LOSS)
-                if arguments[0].requires_grad:
-                    arguments[0].register_hook(enter_layers_backward)
+            self._enter_loss(arguments[0])
 
         hooks = [parameter.register_post_accumulate_grad_hook(label_gradient) for parameter in self.trainable]
         head = models.base_of(self.model).get_output_embeddings()
@@ -159,6 +157,15 @@ class _Step:
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def _enter_loss(self, hidden: Any) -> None:
+        def enter_layers_backward(_: Any) -> None:
+            self.tracker.enter(Phase.BACKWARD)
+
+        if self.tracker.phase is Phase.FORWARD and not self.tracker.recomputing:
+            self.tracker.enter(Phase.LOSS)
+            if hidden.requires_grad:
+                hidden.register_hook(enter_layers_backward)
 
     def _warm_up(self, optimizer: Any) -> None:
         self.tracker.step = WARM_UP_STEP
@@ -179,16 +186,20 @@ class _Step:
             inputs["attention_mask"] = torch.ones(*shape, dtype=torch.int64, device=self.device)
             inputs["attention_mask"][:, -1] = 0
             tracker.relabel(inputs["attention_mask"], Category.INPUTS)
-        outputs = self._forward()(**inputs)
-        loss = outputs.loss
-        if not request["keep_logits"]:
-            del outputs
+        loss = self._loss(inputs)
         self.end_of_forward_bytes = tracker.live_bytes
         tracker.tick()
         self.end_of_forward_moment = tracker.tick()
         tracker.tick()
         tracker.enter(Phase.BACKWARD_LOSS)
         self._scaled(loss).backward()
+
+    def _loss(self, inputs: dict[str, Any]) -> Any:
+        if self.request["loss_kernel"] == "chunked":
+            return fused.trl_loss(self._forward(), self.model, inputs)
+        outputs = self._forward()(**inputs)
+        self.outputs = outputs if self.request["keep_logits"] else None
+        return outputs.loss
 
     def _forward(self) -> Any:
         """The model's forward as accelerate wraps it: under autocast, and its outputs cast to float32."""
