@@ -12,6 +12,7 @@ from markupsafe import Markup
 from app.catalogue.snapshot import OfferFilter, Snapshot
 from app.memory.inputs import MethodKind
 from app.request import FIELDS, CompareRequest, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
+from app.services.by_count import by_count, concerns_several_cards
 from app.services.compare import compare
 from app.services.estimate import estimate
 from app.services.policy import Policy
@@ -76,6 +77,7 @@ def answer(
             chosen=chosen,
             labels=card_labels(snapshot),
             order=order_link,
+            by_count=by_count(given, snapshot, today, policy) if concerns_several_cards(result) else (),
             contact_url=f"/go/contact?{run_query(api_fields(chosen))}" if policy.contact_url else "",
         ),
     )

@@ -10,6 +10,7 @@ from app.memory.device import Verdict
 from app.messages import mark
 from app.request import FIELDS, text_of
 from app.services.results import CardFit, EstimateResult
+from app.web.by_count import count_chart, count_text
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
 from app.web.cards_view import (
     CardsSection,
@@ -76,6 +77,9 @@ class ResultView:
     phase_text: str
     phases: PhaseChart
     overhead_text: str
+    by_count: PhaseChart | None
+    """None where the number of cards is no question."""
+    by_count_text: str
     parts: PartsTable
     cards: CardsSection
     permalink: str
@@ -208,6 +212,8 @@ def result_view(outcome: Outcome, context: PageContext) -> ResultView:
         overhead_text=_("A card must also have {overhead} for the CUDA context and the allocator’s reserve.").format(
             overhead=fmt.memory_with_unit(sum(part.bytes for part in memory.overheads))
         ),
+        by_count=count_chart(outcome, fmt),
+        by_count_text=count_text(outcome, fmt),
         parts=parts,
         cards=cards_section(outcome, fmt),
         permalink=context.absolute(page_link(chosen)),

@@ -76,7 +76,8 @@ def capacity_text(verdict: VerdictReport, fmt: Formatter) -> str:
     )
 
 
-def _ticks(values: Sequence[float], fmt: Formatter) -> tuple[Tick, ...]:
+def ticks_of(values: Sequence[float], fmt: Formatter) -> tuple[Tick, ...]:
+    """Marks of a scale that starts at 0; every second one only where there is room."""
     last = values[-1]
     digits = 0 if all(value == int(value) for value in values) else 1
     return tuple(
@@ -113,7 +114,7 @@ def phase_chart(result: EstimateResult, fmt: Formatter) -> PhaseChart:
             )
             for phase in memory.phases
         ),
-        ticks=_ticks(ticks, fmt),
+        ticks=ticks_of(ticks, fmt),
         capacity_x=percent(shown) if shown is not None else "",
         capacity_dx="-6" if turned else "6",
         capacity_anchor="end" if turned else "start",

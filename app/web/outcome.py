@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.services.by_count import CountFit
 from app.services.results import CardFit, EstimateResult, OfferReport
 from app.web.links import RunFields
 
@@ -22,6 +23,8 @@ class Outcome:
     labels: Mapping[str, str]
     """What each card is sold as, such as ``24 GB``, by slug."""
     order: OrderLink
+    by_count: tuple[CountFit, ...] = ()
+    """The run on more cards, where their number is a question."""
     contact_url: str = ""
     """Where the operator may be asked about this run; empty where nobody is to be asked."""
 
