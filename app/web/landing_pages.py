@@ -29,6 +29,8 @@ from app.web.pages import cached, page_context
 from app.web.question_pages import PATHS as QUESTION_PATHS
 from app.web.question_pages import router as question_router
 from app.web.shell import PageContext
+from app.web.plan import PATH as PLAN_PATH
+from app.web.plan_pages import router as plan_router
 from app.web.solve import PATH as SOLVE_PATH
 from app.web.solve_pages import router as solve_router
 from app.web.speed import speed_page
@@ -37,6 +39,7 @@ from app.web.templating import render
 
 router = APIRouter(include_in_schema=False)
 router.include_router(question_router)
+router.include_router(plan_router)
 router.include_router(solve_router)
 
 LENGTHS: Final = (512, 1024, 2048, 4096, 8192)
@@ -192,6 +195,7 @@ FIXED_PAGES = (
     "/gpus",
     "/best-gpu",
     "/speed",
+    PLAN_PATH,
     SOLVE_PATH,
     "/serve",
     "/dataset",

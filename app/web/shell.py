@@ -11,6 +11,7 @@ from app.web.language import LANGUAGES, LOCALES, SOURCE, is_page, localised, pre
 
 NAVIGATION: Final = (
     (mark("Calculator"), "/"),
+    (mark("Plan"), "/plan"),
     (mark("Compare"), "/compare"),
     (mark("Best GPU"), "/best-gpu"),
     (mark("Speed"), "/speed"),
