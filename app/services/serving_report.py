@@ -123,7 +123,7 @@ def assumptions(given: ServeRequest, model: FoundModel) -> Iterator[str]:
     )
     yield message(
         "What a step takes beside weights and cache is bounded, not measured: activations of the largest step that "
-        "vLLM plans for on the card, sampling, captured CUDA graphs (0.11 to 3 GiB) and libraries. The lower count of "
+        "vLLM plans for on the card, sampling, captured CUDA graphs (none to 3 GiB) and libraries. The lower count of "
         "requests holds at the upper bound."
     )
     if given.serve_as in {ServeAs.GPTQ, ServeAs.AWQ}:

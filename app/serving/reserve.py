@@ -19,12 +19,11 @@ DEFAULT_UTILISATION: Final = 0.9
 
 _LARGE_MEMORY_BYTES: Final = 70 * GIB
 _HALF: Final = 2
-_GRAPHS: Final = Interval(110 * MIB, 3 * GIB)
-"""Captured CUDA graphs: from 0.11 GiB in a published log (aivrar/vllm-windows-build, issue 4) to the upper end of the
-"additional 1~3 GiB" that vLLM's ``model_runner.py`` warned of."""
-_LIBRARIES: Final = Interval(130 * MIB, 350 * MIB)
-"""``non_torch_memory`` in published start-up logs: 0.13 GiB (vllm-ascend, pull 8289) to 0.33 GiB (vllm, issue
-14452)."""
+_GRAPHS_HIGH_BYTES: Final = 3 * GIB
+"""Captured CUDA graphs: the upper end of the "additional 1~3 GiB" that vLLM's ``model_runner.py`` warned of. Low: none,
+as under ``enforce_eager``; published logs go down to 0.11 GiB (aivrar/vllm-windows-build, issue 4)."""
+_LIBRARIES: Final = Interval(50 * MIB, 350 * MIB)
+"""``non_torch_memory`` in published start-up logs: 0.05 GiB (an A10G) to 0.33 GiB (vllm, issue 14452)."""
 _LIBRARIES_OF_GROUP_BYTES: Final = GIB
 """With several cards, NCCL's buffers come to it; an allowance, since logs of two cards stay under 0.35 GiB."""
 _LEAN_LOGIT_BYTES: Final = 6
@@ -42,6 +41,10 @@ class StepLimits:
     sequences: int
 
 
+LEAN: Final = StepLimits(batched_tokens=512, sequences=256)
+"""The smallest step that vLLM's defaults ever planned for (``max_num_batched_tokens`` of chunked prefill at first)."""
+
+
 def step_limits(device: Device) -> StepLimits:
     """``max_num_batched_tokens`` and ``max_num_seqs`` of vLLM's API server (``engine/arg_utils.py``)."""
     if device.memory_bytes >= _LARGE_MEMORY_BYTES and "a100" not in device.name.lower():
@@ -52,22 +55,32 @@ def step_limits(device: Device) -> StepLimits:
 def reserve(architecture: Architecture, device: Device, windowed_token_bytes: int, *, cards: int = 1) -> Interval:
     """Bytes of one card that hold neither weights nor finished cache.
 
-    Low: one layer's activations of the largest step, lean sampling, small graphs. High: twice the activations (what
-    compiled code and the allocator add), sorted sampling, 3 GiB of graphs, and the step's tokens once more in the
-    layers with a window, which keep them until the step ends.
+    Low: one layer's activations of a lean step, or its sampling if that is more, no graphs. High: twice the
+    activations of the largest step (what compiled code and the allocator add), sorted sampling, 3 GiB of graphs, and
+    the step's tokens once more in the layers with a window, which keep them until the step ends. Both: the table of
+    positions.
     """
     limits = step_limits(device)
-    activations = limits.batched_tokens * _token_features(architecture, cards) * _HALF
-    logits = limits.sequences * architecture.vocab_size
+    token = _token_features(architecture, cards) * _HALF
     libraries = _LIBRARIES.high_bytes if cards == 1 else _LIBRARIES_OF_GROUP_BYTES
+    positions = _position_bytes(architecture)
     return Interval(
-        activations + logits * _LEAN_LOGIT_BYTES + _GRAPHS.low_bytes + _LIBRARIES.low_bytes,
-        2 * activations
-        + logits * _SORTED_LOGIT_BYTES
-        + _GRAPHS.high_bytes
-        + libraries
-        + limits.batched_tokens * windowed_token_bytes,
+        positions
+        + max(LEAN.batched_tokens * token, LEAN.sequences * architecture.vocab_size * _LEAN_LOGIT_BYTES)
+        + _LIBRARIES.low_bytes,
+        positions
+        + limits.batched_tokens * (2 * token + windowed_token_bytes)
+        + limits.sequences * architecture.vocab_size * _SORTED_LOGIT_BYTES
+        + _GRAPHS_HIGH_BYTES
+        + libraries,
     )
+
+
+def _position_bytes(architecture: Architecture) -> int:
+    """Cosines and sines of every position in 16 bits (``layers/rotary_embedding``): what logs count with the weights
+    of Llama 3.1 8B beyond its parameters."""
+    rows = (architecture.max_position_embeddings or 0) * architecture.rotary_embeddings
+    return rows * architecture.rotary_dim * _HALF
 
 
 @lru_cache(maxsize=2048)

@@ -1,5 +1,7 @@
 """How many requests cards serve: monotone in what is asked, and never split as a server would refuse."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,11 +119,38 @@ def test_more_tenants_never_leave_more_room(tenants: int, more: int) -> None:
     assert room[1].high_bytes <= room[0].high_bytes
 
 
-def test_what_published_logs_reserve_lies_within_our_bounds() -> None:
-    # H100, a Llama of 12.55 GiB: 2.38 GiB of activations and 0.16 GiB outside PyTorch before graphs
-    # (kubernetes-sigs/gateway-api-inference-extension, pull 550).
-    bounds = reserve(architecture("llama-2-7b"), device("h100-sxm"), 0)
-    assert bounds.low_bytes <= 2.54 * GIB <= bounds.high_bytes
+STARTS = (
+    ("llama-3-8b", 79.22, 0.9, 1, 14.96, 53.29, "vllm, pull 10511"),
+    ("llama-3.1-8b", 79.14, 0.9, 1, 14.99, 54.93, "AI Engineering notes quoting vLLM's log, example 4-3"),
+    ("llama-2-7b", 79.19, 0.9, 1, 12.55, 56.18, "kubernetes-sigs/gateway-api-inference-extension, pull 550"),
+    ("llama-3.1-8b", 22.07, 0.9, 1, 14.99, 4.60, "a deployment guide's log on a card of 22 GiB"),
+    ("qwen3-8b", 21.48, 0.93, 4, 3.85, 14.49, "a deployment guide's log of DeepSeek-R1-0528-Qwen3-8B"),
+    ("qwen2.5-1.5b", 14.56, 0.5, 1, 2.89, 2.36, "a notebook's log of Qwen2.5 1.5B"),
+)
+"""Starts of vLLM that were published: model, GiB of the card, share used, cards, GiB of weights and of cache."""
+
+
+@pytest.mark.parametrize(("slug", "memory", "share", "cards", "weights", "cache", "source"), STARTS)
+def test_published_starts_of_vllm_lie_within_the_bounds(
+    slug: str, memory: float, share: float, cards: int, weights: float, cache: float, source: str
+) -> None:
+    kind = device("h100-sxm" if memory > 70 else "a10g")
+    card = replace(kind, memory_bytes=int(memory * GIB))
+    ask = Ask(format=WeightFormat.HALF, context_tokens=8192, memory_utilisation=share)
+    found = place(architecture(slug), card, ask, cards)
+    # What the logs call weights includes the table of positions, and over several cards a few buffers.
+    assert found.weights.total_bytes / GIB == pytest.approx(weights, abs=0.045), source
+    assert found.cache.low_bytes / GIB <= cache <= found.cache.high_bytes / GIB, source
+
+
+def test_the_table_of_positions_is_what_logs_show_beyond_the_parameters() -> None:
+    # "Loading model weights took 14.9888 GB" (binary) for Llama 3.1 8B, whose parameters take 14.9575.
+    shape = architecture("llama-3.1-8b")
+    table = 131_072 * 128 * 2
+    assert round((2 * shape.total_parameters + table) / GIB, 4) == 14.9888
+    windowless = reserve(shape, device("h100-sxm"), 0)
+    shorter = reserve(replace(shape, max_position_embeddings=0), device("h100-sxm"), 0)
+    assert windowless.low_bytes - shorter.low_bytes == windowless.high_bytes - shorter.high_bytes == table
 
 
 def test_large_cards_plan_for_larger_steps() -> None:
