@@ -194,10 +194,11 @@ def _optimizers(asked: Asked) -> tuple[str, ...]:
 
 def _strategies(asked: Asked, num_gpus: int) -> tuple[Strategy, ...]:
     """Copies on every card, or everything sharded; in full fine-tuning also gradients and optimizer state alone."""
+    if Lever.STRATEGY in asked.held:
+        impossible = asked.cluster.strategy is Strategy.SINGLE and num_gpus > 1
+        return () if impossible else (asked.cluster.strategy,)
     if num_gpus == 1:
         return (Strategy.SINGLE,)
-    if Lever.STRATEGY in asked.held:
-        return (asked.cluster.strategy,)
     if asked.method.kind is MethodKind.FULL:
         return (Strategy.FSDP2, Strategy.ZERO2, Strategy.DDP)
     return (Strategy.DDP, Strategy.FSDP2)

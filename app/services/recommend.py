@@ -7,6 +7,7 @@ from typing import Final
 
 from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
+from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.messages import listed, message
 from app.planning.search import Search
@@ -109,7 +110,7 @@ def _rejected(method: _Method, cards: tuple[CatalogueGpu, ...]) -> Iterator[Reje
 def _shortfalls(method: _Method, cards: tuple[CatalogueGpu, ...], given: RecommendRequest) -> Iterator[Reason]:
     """Why a method has no option."""
     if not method.holding:
-        yield from nothing_holds(method.assessment, cards)
+        yield from _unsupported(method, cards) or nothing_holds(method.assessment, cards)
     elif not method.found:
         yield Reason(
             code="no_offer",
@@ -123,6 +124,14 @@ def _shortfalls(method: _Method, cards: tuple[CatalogueGpu, ...], given: Recomme
         )
     elif not method.within:
         yield nearest_miss(method.name, method.found, given)
+
+
+def _unsupported(method: _Method, cards: tuple[CatalogueGpu, ...]) -> list[Reason]:
+    """Where none of the cards can run the method at all: why the largest cannot."""
+    judged = [method.assessment.judged(gpu) for gpu in cards]
+    if any(verdict is not Verdict.UNSUPPORTED for _, verdict, _ in judged):
+        return []
+    return [Reason(code="unsupported", text=message("{run}: {reason}.", run=method.name, reason=judged[-1][2]))]
 
 
 def _contact(given: RecommendRequest, assessment: Assessment) -> str | None:

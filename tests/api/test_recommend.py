@@ -86,6 +86,22 @@ def test_a_70b_may_go_on_several_cards(client: TestClient) -> None:
     assert {option["num_gpus"] for option in one["options"]} <= {1}
 
 
+def test_cards_that_cannot_run_it_say_why_instead_of_how_many_would_hold_it(client: TestClient) -> None:
+    answer = asked(client, "/recommend", model="llama-3-8b", method="lora", gpus_allowed=["t4", "rtx-2080-ti"])
+    (reason,) = answer["decision"]["reasons"]
+    assert reason["code"] == "unsupported"
+    assert "bfloat16" in reason["text"]
+    assert "fp16-mixed" in reason["text"]
+
+
+def test_a_given_strategy_is_kept_on_every_number_of_cards(client: TestClient) -> None:
+    run = {"model": "llama-3-8b", "method": "lora", "num_examples": 5_000, "limit": 50}
+    sharded = asked(client, "/recommend", **run, strategy="zero3")["options"]
+    assert {option["run"]["strategy"] for option in sharded} == {"zero3"}
+    alone = asked(client, "/recommend", **run, strategy="single")["options"]
+    assert {(option["run"]["strategy"], option["num_gpus"]) for option in alone} == {("single", 1)}
+
+
 def test_quality_is_cited_and_its_spread_shown(client: TestClient) -> None:
     options = asked(client, "/recommend", model="llama-3.2-1b", limit=2, num_examples=2_000)["options"]
     quality = {option["run"]["method"]: option["quality"] for option in options}
