@@ -202,14 +202,14 @@ def _largest_batches(found: Iterable[Tried]) -> list[Tried]:
 def ways_out(assessment: Assessment, gpu: CatalogueGpu, *, alternatives: bool = True) -> tuple[Suggestion, ...]:
     """What makes the run fit the card, each with the bytes it saves and what it does to the time of a step.
 
-    Where no set of changes does, those that come nearest, and how many cards would share it. Without ``alternatives``,
-    changes of the result are left out where changes that leave it alone are enough.
+    Where no set of changes does, those that come nearest, and how many cards would share it. Without ``alternatives``
+    the first kind of way that is enough ends the search: what leaves the result alone, then what changes it.
     """
     ways = WaysOut(assessment=assessment, gpu=gpu, alternatives=alternatives)
     fitting = ways.fitting()
     timed = _ordered(assessment, gpu, fitting) if fitting else list(_timed(assessment, gpu, ways.helping()[:MOST_WAYS]))
     found = tuple(_suggested(assessment, gpu, tried, ratio) for tried, ratio in timed[:MOST_WAYS])
-    if fitting and not fitting[0].changes_job:
+    if fitting and not (alternatives and fitting[0].changes_job):
         return found
     shared = more_cards(assessment, gpu)
     return (*found, shared) if shared else found

@@ -46,7 +46,7 @@ def fresh(client: TestClient, run: Run, changes: Run) -> dict[str, Any]:
 
 def ways(client: TestClient, run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The estimate, and its suggestions but for the one of more cards."""
-    result = estimated(client, **run, gpus="none")
+    result = estimated(client, **run)
     assert result["verdict"]["status"] in {"does_not_fit", "tight"}
     return result, [one for one in result["suggestions"] if "num_gpus" not in one["changes"]]
 
@@ -109,8 +109,9 @@ def test_where_no_single_change_is_enough_several_are_named_together(client: Tes
 
 @pytest.mark.parametrize("run", TOO_LARGE[-3:], ids=of)
 def test_more_cards_are_named_where_only_another_result_would_fit(client: TestClient, run: Run) -> None:
-    result = estimated(client, **run, gpus="none")
+    result = estimated(client, **run)
     shared = result["suggestions"][-1]
+    assert "num_gpus" in shared["changes"]
     changed = fresh(client, run, shared["changes"])
     assert changed["verdict"]["status"] == "fits"
     assert result["memory"]["required_bytes"] - changed["memory"]["required_bytes"] == shared["saves_bytes"]
@@ -168,6 +169,13 @@ def test_the_room_says_what_a_buyer_would_use_it_for(client: TestClient) -> None
     assert {"method": "lora", "quantization": None} in found
     assert {"lora_rank": 256} in found
     assert {"lora_target_modules": "all-linear"} in found
+
+
+def test_without_a_list_of_cards_the_first_kind_of_way_is_enough(client: TestClient) -> None:
+    everything = ways(client, TOO_LARGE[0])[1]
+    first = estimated(client, **TOO_LARGE[0], gpus="none")["suggestions"]
+    assert any("method" in one["changes"] for one in everything)
+    assert first == [one for one in everything if "method" not in one["changes"]]
 
 
 def test_nothing_is_computed_that_nobody_asked_for(client: TestClient) -> None:
