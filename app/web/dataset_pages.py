@@ -18,7 +18,8 @@ from app.services.lengths import PATH, Known, dataset_shape, known_figures
 from app.services.lengths_results import DatasetShapeResult
 from app.services.text_lengths import measure_jsonl, read_lengths
 from app.web.answer import DEFAULT_MODEL, EXAMPLE, choices
-from app.web.dataset import Sent, dataset_page
+from app.web.dataset import dataset_page
+from app.web.dataset_answer import Sent
 from app.web.formatting import Formatter
 from app.web.links import page_link
 from app.web.pages import cached, page_context, respond
