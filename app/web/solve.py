@@ -13,7 +13,7 @@ from app.services.solved import LimitedBy, SolveResult, answer_sentence, memory_
 from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.components import Chip, ChipGroup, Fact, FieldView, Gauge, PageMeta
 from app.web.form import Choices, state_of
-from app.web.formatting import Formatter
+from app.web.formatting import EN_DASH, Formatter
 from app.web.landing import Cell, Row
 from app.web.links import page_link
 from app.web.memory_view import gauge
@@ -172,7 +172,7 @@ def _use_url(solved: SolveResult, run: Mapping[str, object]) -> str:
 def value_text(solved: SolveResult, fmt: Formatter) -> str:
     """The answer in a cell: ``53``, ``6,655 tokens``, a model's name."""
     if solved.answer is None:
-        return fmt.gettext("none")
+        return EN_DASH
     if solved.unknown is Unknown.MODEL:
         return solved.model.name
     return fmt.integer(int(solved.answer))
