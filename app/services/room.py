@@ -4,7 +4,8 @@ Each answer is the furthest that still surely fits, found as ``/solve`` finds it
 :data:`MOST_EVALUATIONS` memory estimates are made.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,74 +95,45 @@ class Room:
     def _batch(self) -> Iterator[Bought]:
         """Where sequences are accumulated, more of them at once: the same step in fewer passes."""
         run = self.assessment.run
+        largest = self.assessment.memory(self.gpu.device).growth.largest_within(self._limit_bytes)
+        if run.gradient_accumulation_steps == 1:
+            most = int(FIELDS["micro_batch_size"].maximum or run.micro_batch_size)
+            sizes: Sequence[int] = range(run.micro_batch_size + 1, min(most, largest + 2) + 1)
+            yield from self._furthest(sizes, _larger_batch, largest)
+            return
         sequences = run.micro_batch_size * run.gradient_accumulation_steps
         sizes = [size for size in divisors(sequences)[::-1] if size > run.micro_batch_size]
-        if run.gradient_accumulation_steps > 1:
-            yield from self._furthest([_batch_of(size, sequences // size) for size in sizes], self._batch_guess(sizes))
-        else:
-            most = int(FIELDS["micro_batch_size"].maximum or run.micro_batch_size)
-            larger = range(run.micro_batch_size + 1, min(most, self._largest_batch() + 2) + 1)
-            yield from self._furthest([_larger_batch(size) for size in larger], len(larger) - 1)
+        yield from self._furthest(sizes, lambda size: _batch_of(size, sequences // size), largest)
 
-    def _largest_batch(self) -> int:
-        memory = self.assessment.memory(self.gpu.device)
-        return memory.growth.largest_within(allocated_within(memory, self.gpu.device.usable_bytes))
-
-    def _batch_guess(self, sizes: Sequence[int]) -> int:
-        largest = self._largest_batch()
-        return max((place for place, size in enumerate(sizes) if size <= largest), default=0)
+    @property
+    def _limit_bytes(self) -> int:
+        return allocated_within(self.assessment.memory(self.gpu.device), self.gpu.device.usable_bytes)
 
     def _rank(self) -> Iterator[Bought]:
         run = self.assessment.run
         if run.method is not MethodKind.FULL:
-            yield from self._furthest(
-                [
-                    Switch(
-                        code="rank",
-                        words=message("Use rank {rank}", rank=rank),
-                        changes={"lora_rank": rank},
-                        changes_job=True,
-                    )
-                    for rank in _RANKS
-                    if rank > run.lora_rank
-                ],
-                len(_RANKS),
-            )
+            yield from self._furthest([rank for rank in _RANKS if rank > run.lora_rank], _rank_of, _RANKS[-1])
 
     def _sequence(self) -> Iterator[Bought]:
         """Longer sequences in the same run, up to what the model was made for."""
         run, context = self.assessment.run, self.assessment.model.summary.max_position_embeddings
         if context is None or context <= run.sequence_length:
             return
-        memory = self.assessment.memory(self.gpu.device)
-        limit = allocated_within(memory, self.gpu.device.usable_bytes)
-        longest = longest_sequence(memory.growth, run.micro_batch_size, limit)
-        first = run.sequence_length // _SEQUENCE_STEP + 1
-        lengths = range(first * _SEQUENCE_STEP, context + 1, _SEQUENCE_STEP)
-        yield from self._furthest(
-            [
-                Switch(
-                    code="sequence_length",
-                    words=message("Sequences of {tokens} tokens", tokens=length),
-                    changes={"sequence_length": length},
-                    changes_job=True,
-                )
-                for length in lengths
-            ],
-            longest // _SEQUENCE_STEP - first,
-        )
+        growth = self.assessment.memory(self.gpu.device).growth
+        first = (run.sequence_length // _SEQUENCE_STEP + 1) * _SEQUENCE_STEP
+        lengths = range(first, context + 1, _SEQUENCE_STEP)
+        longest = longest_sequence(growth, run.micro_batch_size, self._limit_bytes)
+        yield from self._furthest(lengths, _sequence_of, longest)
 
-    def _furthest(self, switches: Sequence[Switch], guess: int) -> Iterator[Bought]:
-        """The furthest of changes that go from the smallest to the largest."""
-        if not switches:
-            return
+    def _furthest(self, values: Sequence[int], switch_of: Callable[[int], Switch], guess: int) -> Iterator[Bought]:
+        """The furthest of ascending values that fits, looked for from ``guess`` on."""
         made: dict[int, Bought | None] = {}
 
-        def fits(place: int) -> bool:
-            found = made[place] = self._made(switches[place])
+        def fits(value: int) -> bool:
+            found = made[value] = self._made(switch_of(value))
             return found is not None and self._fits(found)
 
-        answer = furthest(fits, range(len(switches)), guess=guess).answer
+        answer = furthest(fits, values, guess=bisect_right(values, guess) - 1).answer if values else None
         found = None if answer is None else made[answer]
         if found is not None:
             yield found
@@ -192,6 +164,21 @@ def _larger_batch(size: int) -> Switch:
         code="larger_batch",
         words=message("Micro-batch {size}", size=size),
         changes={"micro_batch_size": size, "global_batch_size": None},
+        changes_job=True,
+    )
+
+
+def _rank_of(rank: int) -> Switch:
+    return Switch(
+        code="rank", words=message("Use rank {rank}", rank=rank), changes={"lora_rank": rank}, changes_job=True
+    )
+
+
+def _sequence_of(tokens: int) -> Switch:
+    return Switch(
+        code="sequence_length",
+        words=message("Sequences of {tokens} tokens", tokens=tokens),
+        changes={"sequence_length": tokens},
         changes_job=True,
     )
 
