@@ -31,6 +31,10 @@ _CHEAPER: Final = mark(
     "The cheapest job by the same method: {amount} {currency} in {time}, on {cards} from {provider}."
 )
 _FASTER: Final = mark("The fastest by the same method: {time} for {amount} {currency}, on {cards} from {provider}.")
+_PROVEN: Final = mark(
+    "Nobody's runs on such a card are known. On cards where they are, the first choice is {method} on {cards} from "
+    "{provider}: {amount} {currency} in {time}."
+)
 
 
 def decision(
@@ -47,6 +51,7 @@ def decision(
             *_other_methods(first, within),
             *_quality(within),
             *_faster_or_cheaper(first, within),
+            *_proven(first, shown),
             *_batch(first, given),
             *shortfalls,
         ),
@@ -133,7 +138,19 @@ def _faster_or_cheaper(first: PricedPlan, within: Sequence[PricedPlan]) -> Itera
         yield Reason(code="faster", text=_instead(_FASTER, fastest))
 
 
-def _instead(template: str, option: PricedPlan) -> str:
+def _proven(first: PricedPlan, shown: Sequence[PricedPlan]) -> Iterator[Reason]:
+    """Where nobody's runs on such cards as the first option's are known: the best option on cards where some are."""
+    if first.plan.speed is None or first.plan.speed.calibration.measured:
+        return
+    for option in shown:
+        speed = option.plan.speed
+        if option.paid is not None and speed is not None and speed.calibration.measured:
+            method = METHOD_STARTS[option.assessment.run.method]
+            yield Reason(code="proven", text=_instead(_PROVEN, option, method=method))
+            return
+
+
+def _instead(template: str, option: PricedPlan, **values: str) -> str:
     return message(
         template,
         cards=cards_of(option),
@@ -141,6 +158,7 @@ def _instead(template: str, option: PricedPlan) -> str:
         amount=option.paid or Decimal(0),
         currency=option.quote.conversion.currency,
         time=lasting(option.seconds),
+        **values,
     )
 
 
