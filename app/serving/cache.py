@@ -130,6 +130,18 @@ def request_cache(architecture: Architecture, dtype: CacheDtype, cards: int = 1)
     )
 
 
+@lru_cache(maxsize=4096)
+def one_request(architecture: Architecture, dtype: CacheDtype, cards: int, context_tokens: int) -> Interval:
+    """:meth:`RequestCache.request`, which every card of a catalogue asks for."""
+    return request_cache(architecture, dtype, cards).request(context_tokens)
+
+
+@lru_cache(maxsize=1024)
+def windowed_token_bytes(architecture: Architecture, dtype: CacheDtype, cards: int) -> int:
+    """:attr:`RequestCache.windowed_token_bytes`, likewise."""
+    return request_cache(architecture, dtype, cards).windowed_token_bytes
+
+
 def _of_mixer(mixer: TokenMixer, count: int, dtype: CacheDtype, cards: int) -> Iterator[LayerCache]:
     if isinstance(mixer, LatentAttention):
         yield LayerCache(count=count, token_bytes=_latent_bytes(mixer, dtype))

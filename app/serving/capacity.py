@@ -9,7 +9,7 @@ from app.memory.device import Device
 from app.memory.inputs import Adapter
 from app.memory.result import Interval
 from app.serving.adapters import slot_bytes
-from app.serving.cache import CacheDtype, request_cache
+from app.serving.cache import CacheDtype, one_request, windowed_token_bytes
 from app.serving.matrices import attention_heads
 from app.serving.reserve import DEFAULT_UTILISATION, reserve
 from app.serving.weights import WeightBytes, WeightFormat, group_divides, weight_bytes
@@ -72,16 +72,16 @@ def degrees(architecture: Architecture, format_: WeightFormat) -> tuple[int, ...
 def place(architecture: Architecture, device: Device, ask: Ask, cards: int) -> Placement:
     """The model on ``cards`` of a kind, whether or not it fits."""
     weights = weight_bytes(architecture, ask.format, cards=cards)
-    cache = request_cache(architecture, ask.cache_dtype, cards)
     one = slot_bytes(architecture, ask.adapter, cards=cards) if ask.adapter is not None and ask.tenants else _NOTHING
     adapters = Interval(one.low_bytes * ask.tenants, one.high_bytes * ask.tenants)
-    kept = reserve(architecture, device, cache.windowed_token_bytes, cards=cards)
+    windowed = windowed_token_bytes(architecture, ask.cache_dtype, cards)
+    kept = reserve(architecture, device, windowed, cards=cards)
     budget = int(device.memory_bytes * ask.memory_utilisation)
     free = budget - weights.total_bytes
     room = Interval(
         max(0, free - adapters.high_bytes - kept.high_bytes), max(0, free - adapters.low_bytes - kept.low_bytes)
     )
-    request = cache.request(ask.context_tokens)
+    request = one_request(architecture, ask.cache_dtype, cards, ask.context_tokens)
     return Placement(
         cards=cards,
         budget_bytes=budget,
