@@ -12,7 +12,7 @@ from app.memory.inputs import Cluster, Strategy
 from app.services.results import ConvertedPrice, Money, OfferReport, Price
 from app.speed.cost import Conversion, Tariff, conversion_of, servers_needed, tariff_of
 
-_KEPT: Final = 1_024
+_KEPT: Final = 4_096
 _PRICE_PLACES: Final = Decimal("0.0001")
 """Hourly prices are quoted in hundredths of a cent."""
 
