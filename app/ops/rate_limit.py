@@ -20,7 +20,16 @@ COSTS: Final[Mapping[str, int]] = {
     "/api/v1/estimate/batch": 20,
     "/api/v1/recommend": 5,
     "/api/v1/compare": 5,
+    "/api/v1/solve": 5,
+    "/api/v1/serve": 2,
+    "/api/v1/dataset-shape": 2,
     "/mcp": 5,
+    # The pages of the same questions; an upload of lengths is read and counted whole.
+    "/plan": 5,
+    "/compare": 5,
+    "/solve": 5,
+    "/serve": 2,
+    "/dataset": 5,
 }
 FREE: Final = ("/healthz", "/readyz", "/metrics", "/static/", "/api/v1/healthz", "/api/v1/readyz", "/embed.js")
 OWN_KEYS: Final = "/api/v1/admin/"
@@ -87,7 +96,7 @@ class RateLimit:
     async def _counted(
         self, scope: Scope, receive: Receive, send: Send, item: RateLimitItem, policy: str, who: str
     ) -> None:
-        counted = await self._store.count(item, f"{policy}:{who}", COSTS.get(scope["path"].rstrip("/"), 1))
+        counted = await self._store.count(item, f"{policy}:{who}", _cost(scope["path"]))
         if counted is None:
             RATE_LIMIT_SKIPPED.inc()
             await self.app(scope, receive, send)
@@ -111,6 +120,12 @@ class RateLimit:
         detail = f"More than {item.amount} in {item.get_expiry()} seconds. Ask again in {seconds} seconds."
         refusal = problem(429, detail, headers={"retry-after": str(seconds), "cache-control": "no-store"})
         await refusal(scope, receive, send_with_headers)
+
+
+def _cost(path: str) -> int:
+    """Of one request; a page costs the same under each language's two-letter prefix."""
+    plain = path.rstrip("/")
+    return COSTS.get(plain) or (COSTS.get(plain[3:], 1) if plain[3:4] == "/" else 1)
 
 
 def _bearer(scope: Scope) -> bytes | None:

@@ -50,7 +50,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._words, env=environment(**self._variables), cwd=self._log.parent, stdout=output, stderr=output
             )
-        for _ in range(400):
+        for _ in range(2_400):
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:

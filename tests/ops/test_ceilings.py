@@ -1,6 +1,8 @@
 """Bodies that are too large, too slow or never end."""
 
 import asyncio
+import gzip
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,3 +74,40 @@ def test_a_byte_order_mark_is_no_error(client: TestClient) -> None:
     body = b'\xef\xbb\xbf{"model": "llama-3-8b"}'
     answer = client.post("/api/v1/estimate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200
+
+
+def test_a_compressed_body_is_not_unpacked(client: TestClient) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert client.post("/api/v1/estimate", content=bomb, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 1024, "hidden_size": 2**24, "vocab_size": 2**24, "intermediate_size": 2**24},
+        {"model_type": "mixtral", "num_local_experts": 10**6},
+        {"layer_types": ["full_attention"] * 5_000},
+        {"rope_scaling": {"a": [0] * 5_000}},
+    ],
+)
+def test_a_configuration_of_a_monster_is_refused_or_answered_at_once(
+    client: TestClient, config: dict[str, Any]
+) -> None:
+    small = {
+        "model_type": "llama", "hidden_size": 256, "intermediate_size": 688, "num_attention_heads": 4,
+        "num_hidden_layers": 2, "vocab_size": 32_000, "max_position_embeddings": 2_048,
+    }  # fmt: skip
+    started = time.process_time()
+    answer = client.post("/api/v1/estimate", json={"config": small | config, "gpus": "none"})
+    assert answer.status_code in {200, 422}
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/dataset", 4 * 1024 * 1024), ("/de/dataset", 4 * 1024 * 1024), ("/config", 128 * 1024)]
+)
+def test_a_form_takes_its_own_limit_and_no_more(client: TestClient, path: str, limit: int) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post(path, content=b"a=" + b"b" * limit, headers=headers).status_code == 413

@@ -13,8 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from app.api.dataset import MAX_BODY_BYTES
 from app.cli import app as commands
 from app.settings import ENV_PREFIX, Settings
+from app.web.dataset_pages import MAX_UPLOAD_BYTES
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -142,6 +144,18 @@ def test_the_proxy_s_file_is_valid(tmp_path: Path) -> None:
     words = [program, "-t", "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
     checked = subprocess.run(words, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_proxy_lets_through_what_the_service_takes() -> None:
+    limits = {
+        name: int(size) for name, size in re.findall(r"location ~ (\S+) \{\s+client_max_body_size (\d+)m;", PROXY)
+    }
+    assert {name: size * 1024 * 1024 for name, size in limits.items()} == {
+        "^/([a-z][a-z]/)?dataset$": MAX_UPLOAD_BYTES,
+        "^/(admin|api/v1/admin)(/|$)": Settings.model_fields["max_upload_bytes"].default,
+    }
+    assert Settings.model_fields["max_body_bytes"].default <= MAX_BODY_BYTES <= 1024 * 1024
+    assert "client_max_body_size 1m;" in PROXY
 
 
 def test_the_proxy_knows_every_replica(compose: dict[str, Any]) -> None:

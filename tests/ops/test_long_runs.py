@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from benchmarks.fuzz.run import run as fuzz
 from benchmarks.fuzz.meter import Seen
+from benchmarks.fuzz.run import run as fuzz
 from benchmarks.load.resident_memory import STEPS, run, text
 
 

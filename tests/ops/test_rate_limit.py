@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from limits import parse
+from starlette.routing import Match
 
 from app.ops import rate_store as stores
+from app.ops.rate_limit import COSTS
 from app.ops.rate_store import MemoryRates, RedisRates
 from tests.conftest import missing
 from tests.ops.conftest import Caller
@@ -44,6 +47,19 @@ def test_costly_addresses_count_more(caller: Caller) -> None:
     visitor.post("/api/v1/estimate/batch", json={"runs": [{"model": "llama-3-8b"}]})
     answer = visitor.get("/api/v1/recommend?model=llama-3-8b")
     assert '"address";r=75;' in answer.headers["ratelimit"]
+
+
+@pytest.mark.parametrize("path", ["/plan", "/de/plan", "/solve", "/api/v1/solve"])
+def test_a_page_costs_what_its_question_costs_in_every_language(caller: Caller, path: str) -> None:
+    answer = caller(rate_limit="100/minute").get(path)
+    assert '"address";r=95;' in answer.headers["ratelimit"]
+
+
+def test_what_costs_more_is_an_address_that_answers(application: FastAPI) -> None:
+    for path in COSTS:
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "app": application}
+        matches = [route.matches(scope)[0] for route in application.router.routes]
+        assert Match.FULL in matches or Match.PARTIAL in matches, path
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/readyz", "/static/app.css", "/embed.js"])
