@@ -50,6 +50,9 @@ class Traits:
     """Under mixed precision, adapters live as float32 shards, whatever dtype they were made in."""
     upcasts_adapters_of_quantised: bool = False
     """The same over a quantised base."""
+    casts_adapters: bool = False
+    """Under mixed precision, adapters meet their input as 16-bit weights, so that it need not be copied for each.
+    FSDP's are still float32 when PEFT casts the input to their type."""
     holds_frozen_inputs: bool = False
     """Hooks wait for the gradients of a frozen layer's inputs; under reentrant checkpointing they hold both."""
     source: str = ""
@@ -104,6 +107,7 @@ TRAITS: Mapping[Strategy, Traits] = {
         title="FSDP2: weights, gradients and optimizer state sharded",
         sharding=Sharding.ROWS,
         upcasts_adapters_of_quantised=False,
+        casts_adapters=True,
         holds_frozen_inputs=False,
         source="torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py; accelerate 1.15 utils/fsdp_utils.py:815-820",
     ),

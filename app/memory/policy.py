@@ -190,6 +190,8 @@ def _policy(
                 names = frozenset(target.rpartition(".")[2] for target in targets)
     upcasts = traits.upcasts_adapters if quantization is None else traits.upcasts_adapters_of_quantised
     adapter_resident_width = FLOAT32 if mixed and upcasts else adapter_width
+    if mixed and traits.casts_adapters:
+        adapter_width = HALF
     return Policy(
         base_width=base_width,
         plain_width=FLOAT32 if upcast else base_width,

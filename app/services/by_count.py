@@ -17,6 +17,8 @@ from app.services.results import EstimateResult
 LARGE_BYTES: Final = 48 * 10**9
 """A run that needs more than the largest workstation cards are sold with is one for several cards."""
 SHOWN_WITHOUT_CARD: Final = 16
+MOST_OF_A_CARD: Final = 8
+"""Fewer cards of which each would have to hold more times what it can are left out: they would dwarf the others."""
 _DOUBLINGS: Final = tuple(2**power for power in range(MOST_GPUS.bit_length()))
 
 
@@ -55,6 +57,8 @@ def by_count(given: Run, snapshot: Snapshot, today: date, policy: Policy) -> tup
         verdict = None
         if gpu is not None:
             verdict, _reason = judge(estimate, gpu.device, groups.method, groups.precision, groups.batch)
+            if count < own and estimate.required_bytes > MOST_OF_A_CARD * gpu.device.usable_bytes:
+                continue
             if verdict is Verdict.FITS:
                 last = min(last, 2 * count)
         found.append(CountFit(num_gpus=count, memory=estimate, verdict=verdict))

@@ -295,3 +295,21 @@ def test_each_rank_attends_over_the_whole_sequence() -> None:
         return phase.bytes
 
     assert forward(8) == pytest.approx(forward(1) / 8, rel=0.01)
+
+
+def test_fsdp2s_adapters_share_their_input_where_fsdps_each_copy_it() -> None:
+    """Traced in two processes without checkpointing: 4 copies a layer under FSDP, one kept input under FSDP2."""
+    batch = Batch(micro_batch_size=2, sequence_length=2048)
+    precision = Precision(policy=PrecisionPolicy.BF16_MIXED)
+
+    def activations(strategy: Strategy, layers: int) -> int:
+        config = {"model_type": "llama", "vocab_size": 64, "hidden_size": 1024, "num_attention_heads": 8}
+        architecture = parse_config({**config, "intermediate_size": 2048, "num_hidden_layers": layers})
+        cluster = Cluster(num_gpus=2, strategy=strategy)
+        found = estimate_memory(architecture, LORA, precision, batch, cluster)
+        return max(
+            part.bytes for phase in found.phases for part in phase.components if part.name is ComponentName.ACTIVATIONS
+        )
+
+    extra = [activations(Strategy.FSDP, n) - activations(Strategy.FSDP2, n) for n in (4, 8)]
+    assert extra[1] - extra[0] == pytest.approx(4 * 3 * 2 * 1024 * 2 * 2048, rel=0.01)
