@@ -45,7 +45,7 @@ install-dev: $(VENV)/.installed-dev ## Create the environment with what developm
 
 test: install-dev ## Obtain what the tests need and run them all
 	@sh tools/test-services.sh
-	@VRAM_FIT_REQUIRE_ALL=1 $(BIN)/python -m pytest -q -n auto $(ARGS)
+	@VRAM_FIT_REQUIRE_ALL=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 check: install-dev ## Lint, formatting and types
 	@$(BIN)/ruff check .

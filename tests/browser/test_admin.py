@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from app.admin.keys import ALL_SCOPES, create_key
 from app.catalogue.database import Database
-from tests.browser.test_every_page import WCAG
+from tests.browser.conftest import AXE
 from tests.ops.serving import served
 
 pytestmark = pytest.mark.browser
@@ -79,7 +79,7 @@ def test_axe_finds_nothing_and_no_script_reads_the_cookie(signed_in: Page, chrom
         for width, scheme in ((390, "dark"), (1280, "light")):
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
+            found = Axe().run(page, options=AXE)
             assert [(item["id"], item["nodes"][0]["html"][:200]) for item in found.response["violations"]] == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
