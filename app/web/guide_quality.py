@@ -56,12 +56,20 @@ def quality_view(fmt: Formatter) -> QualityView:
         findings=tuple(_said(finding, fmt) for finding in findings()),
         sources=tuple(
             SourceView(
-                link=Link(text=f"{source.authors}, {source.title}, {source.year}", url=source.url),
+                link=Link(
+                    text=_("{authors}, {title}, {year}").format(
+                        authors=source.authors, title=source.title, year=source.year
+                    ),
+                    url=source.url,
+                ),
                 detail=_("read in {place}").format(place=_(source.read)),
             )
             for source in sources()
         ),
-        not_read=tuple(Said(text=_(entry.why), source=Link(text=entry.what, url="")) for entry in not_read()),
+        not_read=tuple(
+            Said(text=_(entry.why), source=Link(text=_("{name}").format(name=entry.what), url=""))
+            for entry in not_read()
+        ),
     )
 
 
@@ -88,7 +96,7 @@ def _rows(fmt: Formatter) -> list[Row]:
 def _row(name: str, quality: Quality, fmt: Formatter) -> Row:
     _ = fmt.gettext
     gain = quality.share_of_gain
-    told = _NONE if gain is None else Cell(url="", text=fmt.percent(gain), detail=", ".join(quality.gain_sources))
+    told = _NONE if gain is None else Cell(url="", text=fmt.percent(gain), detail=_names(quality.gain_sources, fmt))
     return Row(
         name=name,
         url="",
@@ -119,9 +127,15 @@ def _behind(results: list[QualityResult] | tuple[QualityResult, ...], fmt: Forma
 
 def _comparisons(count: int, names: tuple[str, ...], fmt: Formatter) -> Cell:
     text = fmt.ngettext("{count} comparison", "{count} comparisons", count).format(count=fmt.integer(count))
-    return Cell(url="", text=text, detail=", ".join(names))
+    return Cell(url="", text=text, detail=_names(names, fmt))
+
+
+def _names(names: tuple[str, ...], fmt: Formatter) -> str:
+    """Citations, which are the same in every language."""
+    return fmt.gettext("{names}").format(names=", ".join(names))
 
 
 def _said(finding: Finding, fmt: Formatter) -> Said:
-    source = finding.source
-    return Said(text=fmt.gettext(finding.text), source=Link(text=f"{source.cited}, {finding.place}", url=source.url))
+    _, source = fmt.gettext, finding.source
+    cited = _("{source}, {place}").format(source=source.cited, place=finding.place)
+    return Said(text=_(finding.text), source=Link(text=cited, url=source.url))
