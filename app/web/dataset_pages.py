@@ -138,5 +138,5 @@ def _said(error: FieldError | None, fmt: Formatter) -> str:
         return ""
     _ = fmt.gettext
     subject = _("The list") if error.field == "lengths" else _("The file")
-    allowed = " " + _("It takes {allowed}.").format(allowed=error.allowed) if error.allowed else ""
+    allowed = " " + _("It takes {allowed}.").format(allowed=_(error.allowed)) if error.allowed else ""
     return f"{subject} {_(error.message)}{allowed}"

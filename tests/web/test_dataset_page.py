@@ -106,3 +106,11 @@ def test_large_bodies_and_other_kinds_are_refused(site: TestClient) -> None:
 def test_nothing_that_is_sent_is_kept(site: TestClient) -> None:
     post(site, lengths="77 777 7777")
     assert "7,777" not in read(site, "/dataset").one("main").text
+
+
+def test_what_is_wrong_is_said_in_the_reader_s_language(site: TestClient) -> None:
+    response = site.post("/de/dataset", data={"lengths": "10, zehn"}, files={"file": ("", b"")})
+    assert response.status_code == 422
+    error = Page(response.text).by_id("f-lengths-error").text
+    assert "Nummer 2 ist „zehn“" in error
+    assert "1 bis 100.000 ganze Zahlen" in error
