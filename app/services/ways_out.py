@@ -95,17 +95,20 @@ class WaysOut:
                 yield tried
 
     def _combined(self, changing: Sequence[Switch], neutral: Sequence[Switch]) -> Iterator[Tried]:
-        """The first change of the result that is enough with changes that leave it alone; else any of them together."""
+        """Changes of the result that are enough with changes that leave it alone; else any of them together."""
+        enough = False
         ordered = sorted(changing, key=lambda switch: _PREFERRED.index(switch.code))
         for switch in ordered:
             changed = self.assessment.with_switch(switch)
             if changed is None:
                 continue
             found = list(self._smallest((switch,), [one for one in self._switches(changed) if not one.changes_job]))
-            if found:
-                yield from found
+            yield from found
+            enough = enough or bool(found)
+            if found and not self.alternatives:
                 return
-        yield from self._smallest((), [*ordered, *neutral])
+        if not enough:
+            yield from self._smallest((), [*ordered, *neutral])
 
     def _switches(self, run: Run) -> list[Switch]:
         """Every single change, with each micro-batch that divides the run's, the largest first."""

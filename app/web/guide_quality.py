@@ -1,10 +1,11 @@
 """What published comparisons say of the methods, for the guide: shares of full fine-tuning's score, and sources."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from app.memory.inputs import MethodKind
-from app.planning.quality import TASKS, Quality, QualityResult, by_task, compared_ranks, spread
+from app.planning.quality import TASKS, Quality, QualityResult, Source, by_task, compared_ranks, spread
 from app.services.quality import Finding, bundled_quality, bundled_results, findings, not_read, sources
 from app.web.components import Link
 from app.web.formatting import Formatter
@@ -13,6 +14,9 @@ from app.web.wording import METHODS
 
 _ADAPTERS: Final = (MethodKind.LORA, MethodKind.QLORA)
 _NONE: Final = Cell(text="–", url="")
+_DASH: Final = "\u2060–\u2060"
+"""An en dash that keeps what it joins on one line."""
+_FEW: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,18 +58,7 @@ def quality_view(fmt: Formatter) -> QualityView:
             "source with the same weight. Where a method falls behind depends on the task: no benchmark settles it."
         ).format(share=fmt.percent(bundled_quality(MethodKind.LORA).coverage)),
         findings=tuple(_said(finding, fmt) for finding in findings()),
-        sources=tuple(
-            SourceView(
-                link=Link(
-                    text=_("{authors}, {title}, {year}").format(
-                        authors=source.authors, title=source.title, year=source.year
-                    ),
-                    url=source.url,
-                ),
-                detail=_("read in {place}").format(place=_(source.read)),
-            )
-            for source in sources()
-        ),
+        sources=tuple(_source(source, fmt) for source in sources()),
         not_read=tuple(
             Said(text=_(entry.why), source=Link(text=_("{name}").format(name=entry.what), url=""))
             for entry in not_read()
@@ -81,58 +74,48 @@ def _rows(fmt: Formatter) -> list[Row]:
         for task, quality in by_task(kind, bundled_results()).items():
             rows.append(_row(_("{method}, {task}").format(method=_(METHODS[kind]), task=_(TASKS[task])), quality, fmt))
     for rank, results in compared_ranks(bundled_results()).items():
-        rows.append(_rank_row(rank, results, fmt))
+        name = _("LoRA, rank {rank}, where ranks were compared").format(rank=fmt.integer(rank))
+        rows.append(_row_of(name, results, fmt))
     against_lora = [result for result in bundled_results() if result.against is MethodKind.LORA]
-    rows.append(
-        Row(
-            name=_("QLoRA beside LoRA"),
-            url="",
-            cells=(_share(spread(against_lora), fmt), _NONE, _behind(against_lora, fmt)),
-        )
-    )
+    rows.append(_row_of(_("QLoRA beside LoRA"), against_lora, fmt))
     return rows
 
 
 def _row(name: str, quality: Quality, fmt: Formatter) -> Row:
-    _ = fmt.gettext
+    shares = (quality.share_of_full_low, quality.share_of_full, quality.share_of_full_high)
     gain = quality.share_of_gain
-    told = _NONE if gain is None else Cell(url="", text=fmt.percent(gain), detail=_names(quality.gain_sources, fmt))
-    return Row(
-        name=name,
-        url="",
-        cells=(
-            _share((quality.share_of_full_low, quality.share_of_full, quality.share_of_full_high), fmt),
-            told,
-            _comparisons(quality.results, quality.sources, fmt),
-        ),
-    )
+    learnt = _NONE if gain is None else Cell(url="", text=fmt.percent(gain))
+    return Row(name=name, url="", cells=(_share(shares, fmt), learnt, _behind(quality.results, quality.sources, fmt)))
 
 
-def _rank_row(rank: int, results: tuple[QualityResult, ...], fmt: Formatter) -> Row:
-    return Row(
-        name=fmt.gettext("LoRA, rank {rank}, where ranks were compared").format(rank=fmt.integer(rank)),
-        url="",
-        cells=(_share(spread(results), fmt), _NONE, _behind(results, fmt)),
-    )
+def _row_of(name: str, results: Sequence[QualityResult], fmt: Formatter) -> Row:
+    names = tuple(dict.fromkeys(result.source.cited for result in results))
+    return Row(name=name, url="", cells=(_share(spread(results), fmt), _NONE, _behind(len(results), names, fmt)))
 
 
 def _share(values: tuple[float, float, float], fmt: Formatter) -> Cell:
     low, middle, high = values
-    return Cell(url="", text=fmt.percent(middle), detail=f"{fmt.percent(low)}–{fmt.percent(high)}")
+    within = f"{fmt.integer(round(100 * low))}{_DASH}{fmt.percent(high)}"
+    return Cell(url="", text=fmt.percent(middle), detail=within)
 
 
-def _behind(results: list[QualityResult] | tuple[QualityResult, ...], fmt: Formatter) -> Cell:
-    return _comparisons(len(results), tuple(dict.fromkeys(result.source.cited for result in results)), fmt)
-
-
-def _comparisons(count: int, names: tuple[str, ...], fmt: Formatter) -> Cell:
+def _behind(count: int, names: tuple[str, ...], fmt: Formatter) -> Cell:
+    """How many comparisons, and whose; of many sources their number, since the list below names them."""
     text = fmt.ngettext("{count} comparison", "{count} comparisons", count).format(count=fmt.integer(count))
-    return Cell(url="", text=text, detail=_names(names, fmt))
+    whose = fmt.gettext("{names}").format(names=", ".join(names))
+    many = fmt.gettext("from {count} sources").format(count=fmt.integer(len(names)))
+    return Cell(url="", text=text, detail=whose if len(names) <= _FEW else many)
 
 
-def _names(names: tuple[str, ...], fmt: Formatter) -> str:
-    """Citations, which are the same in every language."""
-    return fmt.gettext("{names}").format(names=", ".join(names))
+def _source(source: Source, fmt: Formatter) -> SourceView:
+    _ = fmt.gettext
+    count = len([result for result in bundled_results() if result.source.name == source.name])
+    detail = _("read in {place}").format(place=_(source.read))
+    if count:
+        told = fmt.ngettext("{count} comparison", "{count} comparisons", count).format(count=fmt.integer(count))
+        detail = f"{told}, {detail}"
+    cited = _("{authors}, {title}, {year}").format(authors=source.authors, title=source.title, year=source.year)
+    return SourceView(link=Link(text=cited, url=source.url), detail=detail)
 
 
 def _said(finding: Finding, fmt: Formatter) -> Said:
