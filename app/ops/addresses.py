@@ -2,11 +2,16 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
 
 from starlette.types import Scope
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_REMEMBERED: Final = 2_048
+"""Addresses kept read: the same few ask again and again."""
 
 
 def networks(words: Iterable[str]) -> tuple[_Network, ...]:
@@ -17,11 +22,16 @@ def networks(words: Iterable[str]) -> tuple[_Network, ...]:
 def caller(scope: Scope) -> Address | None:
     """The caller's address, after the trusted proxies; None where it has none (a Unix socket)."""
     client = scope.get("client")
+    return _address(client[0]) if client else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _address(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(client[0]) if client else None
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
+    mapped: ipaddress.IPv4Address | None = getattr(address, "ipv4_mapped", None)
     return mapped or address
 
 
@@ -30,6 +40,7 @@ def is_within(address: Address, among: Iterable[_Network]) -> bool:
     return any(address in network for network in among)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def household(address: Address) -> str:
     """What one caller can change freely is left out: of IPv6 the last 64 bits."""
     if isinstance(address, ipaddress.IPv6Address):

@@ -5,13 +5,26 @@ No address, query string, header or body is logged: a permalink says what somebo
 
 import logging
 import sys
+from contextvars import ContextVar
 from typing import Any, Final
 
 import structlog
-from structlog.typing import Processor
+from pydantic_core import to_json
+from structlog.typing import EventDict, Processor
+
+REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+"""Of the request that is being answered."""
+
+
+def _add_request_id(_: Any, __: str, event: EventDict) -> EventDict:
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
+
 
 _BEFORE: Final[list[Processor]] = [
-    structlog.contextvars.merge_contextvars,
+    _add_request_id,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
@@ -57,15 +70,12 @@ class RequestLog:
     def __init__(self, style: str) -> None:
         self._gate = logging.getLogger("app.requests")
         self._stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-        self._render: Processor = (
-            structlog.dev.ConsoleRenderer(colors=False)
-            if style == "console"
-            else structlog.processors.JSONRenderer(ensure_ascii=False)
-        )
+        self._for_people = structlog.dev.ConsoleRenderer(colors=False) if style == "console" else None
 
     def write(self, **facts: Any) -> None:
         """One line, unless the level that was configured leaves it out."""
         if self._gate.isEnabledFor(logging.INFO):
-            line = self._render(None, "info", self._stamp(None, "info", {"event": "request", **facts}))
-            sys.stderr.write(str(line) + "\n")
+            told = self._stamp(None, "info", {"event": "request", **facts})
+            line = self._for_people(None, "info", told) if self._for_people else to_json(told).decode()
+            sys.stderr.write(f"{line}\n")
             sys.stderr.flush()

@@ -3,11 +3,10 @@
 from functools import lru_cache
 from time import perf_counter
 
-import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.ops.logs import RequestLog
+from app.ops.logs import REQUEST_ID, RequestLog
 from app.ops.metrics import REQUEST_SECONDS, RESPONSES
 from app.ops.routes import RouteNames
 
@@ -33,12 +32,12 @@ class Observe:
             await send(message)
 
         request_id = scope.get("state", {}).get("request_id")
-        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        token = REQUEST_ID.set(request_id)
         try:
             await self.app(scope, receive, watched)
         finally:
             self._tell(scope, status, perf_counter() - started, request_id)
-            structlog.contextvars.reset_contextvars(**tokens)
+            REQUEST_ID.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float, request_id: str | None) -> None:
         method, route = self._names.of(scope)
