@@ -33,7 +33,7 @@ class Task(StrEnum):
 
 TASKS: Final[Mapping[Task, str]] = {
     Task.INSTRUCTIONS: mark("following instructions"),
-    Task.MATHEMATICS: mark("mathematics"),
+    Task.MATHEMATICS: mark("maths"),
     Task.CODE: mark("code"),
     Task.NARROW: mark("one narrow task"),
     Task.CONTINUED_PRETRAINING: mark("continued pretraining"),

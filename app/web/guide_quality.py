@@ -16,7 +16,6 @@ _ADAPTERS: Final = (MethodKind.LORA, MethodKind.QLORA)
 _NONE: Final = Cell(text="–", url="")
 _DASH: Final = "\u2060–\u2060"
 """An en dash that keeps what it joins on one line."""
-_FEW: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +50,7 @@ def quality_view(fmt: Formatter) -> QualityView:
     """The same for every case: nobody's results depend on a card."""
     _ = fmt.gettext
     return QualityView(
-        heads=(_("Score"), _("Of what was learnt"), _("Behind it")),
+        heads=(_("Score"), _("Of what was learnt"), _("Results")),
         rows=tuple(_rows(fmt)),
         coverage_text=_(
             "Full fine-tuning’s score is 100%. Shown are the middle and the range of {share} of the comparisons, each "
@@ -85,12 +84,14 @@ def _row(name: str, quality: Quality, fmt: Formatter) -> Row:
     shares = (quality.share_of_full_low, quality.share_of_full, quality.share_of_full_high)
     gain = quality.share_of_gain
     learnt = _NONE if gain is None else Cell(url="", text=fmt.percent(gain))
-    return Row(name=name, url="", cells=(_share(shares, fmt), learnt, _behind(quality.results, quality.sources, fmt)))
+    return Row(
+        name=name, url="", cells=(_share(shares, fmt), learnt, _behind(quality.results, len(quality.sources), fmt))
+    )
 
 
 def _row_of(name: str, results: Sequence[QualityResult], fmt: Formatter) -> Row:
-    names = tuple(dict.fromkeys(result.source.cited for result in results))
-    return Row(name=name, url="", cells=(_share(spread(results), fmt), _NONE, _behind(len(results), names, fmt)))
+    behind = _behind(len(results), len({result.source.name for result in results}), fmt)
+    return Row(name=name, url="", cells=(_share(spread(results), fmt), _NONE, behind))
 
 
 def _share(values: tuple[float, float, float], fmt: Formatter) -> Cell:
@@ -99,12 +100,10 @@ def _share(values: tuple[float, float, float], fmt: Formatter) -> Cell:
     return Cell(url="", text=fmt.percent(middle), detail=within)
 
 
-def _behind(count: int, names: tuple[str, ...], fmt: Formatter) -> Cell:
-    """How many comparisons, and whose; of many sources their number, since the list below names them."""
-    text = fmt.ngettext("{count} comparison", "{count} comparisons", count).format(count=fmt.integer(count))
-    whose = fmt.gettext("{names}").format(names=", ".join(names))
-    many = fmt.gettext("from {count} sources").format(count=fmt.integer(len(names)))
-    return Cell(url="", text=text, detail=whose if len(names) <= _FEW else many)
+def _behind(count: int, sources_behind: int, fmt: Formatter) -> Cell:
+    """How many comparisons, of how many sources: the list below says which."""
+    told = fmt.ngettext("from {count} source", "from {count} sources", sources_behind)
+    return Cell(url="", text=fmt.integer(count), detail=told.format(count=fmt.integer(sources_behind)))
 
 
 def _source(source: Source, fmt: Formatter) -> SourceView:

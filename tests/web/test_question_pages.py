@@ -149,7 +149,7 @@ def test_the_guide_shows_what_a_method_is_worth_with_its_spread_and_sources(site
         quality = bundled_quality(kind)
         low, high = f"{100 * quality.share_of_full_low:.0f}", f"{quality.share_of_full_high:.0%}"
         assert f"{quality.share_of_full:.0%} {low}–{high}" in text.replace("\u2060", "")
-        assert f"{quality.results} comparisons" in text
+        assert f"{quality.results} from {len(quality.sources)} sources" in text
     for source in sources():
         assert source.url in page.attribute("a", "href")
         assert source.title in text
