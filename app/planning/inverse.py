@@ -87,17 +87,24 @@ def _rescue(fits_at: Callable[[int], bool], last: int) -> tuple[int | None, int 
     return rungs[best], rungs[best + 1] if best + 1 < len(rungs) else None
 
 
-def first_of(fits: Callable[[Candidate], bool], candidates: Sequence[Candidate]) -> Found[Candidate]:
-    """The first candidate that fits, where nothing says how the others stand to it: each before it was tested.
+def first_of(
+    fits: Callable[[Candidate], bool], candidates: Sequence[Candidate], rungs: Sequence[int]
+) -> Found[Candidate]:
+    """The first candidate that fits, where nothing says how others stand to it: ``rungs`` are the places to look at.
 
-    ``refused`` is the candidate right before the answer; without an answer, the last one.
+    Between the rung that fits and the one before it the difference is halved. ``refused`` is the candidate right before
+    the answer; without an answer, the last one.
     """
-    before: Candidate | None = None
-    for candidate in candidates:
-        if fits(candidate):
-            return Found(answer=candidate, refused=before)
-        before = candidate
-    return Found(answer=None, refused=before)
+    bad = -1
+    for rung in rungs:
+        if fits(candidates[rung]):
+            good = rung
+            while good - bad > 1:
+                middle = (good + bad) // 2
+                good, bad = (middle, bad) if fits(candidates[middle]) else (good, middle)
+            return Found(answer=candidates[good], refused=candidates[bad] if bad >= 0 else None)
+        bad = rung
+    return Found(answer=None, refused=candidates[-1])
 
 
 def allocated_within(estimate: MemoryEstimate, usable_bytes: int, *, allow_tight: bool = False) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from app.catalogue.facts import CatalogueModel
+from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.memory.inputs import MethodKind, Offload, PrecisionPolicy
 from app.memory.overheads import CUDA_CONTEXT_LOW_BYTES, SLACK_HIGH
 from app.planning.inverse import Found
-from app.request import QuantizationChoice, RequestError, Run, fill_in
+from app.request import FieldError, QuantizationChoice, RequestError, Run, fill_in
 from app.services.trial import Question, Trial
 
 _FROZEN_BYTES: Final = {QuantizationChoice.NONE: 2.0, QuantizationChoice.INT8: 1.0}
@@ -26,9 +26,9 @@ class _Models:
     def __init__(self, question: Question) -> None:
         self._question = question
         self.trials: list[Trial] = []
+        self._refusal: RequestError | None = None
         self._by_slug: dict[str, Trial | None] = {}
         filled = fill_in(question.base, currency=question.policy.currency)
-        self._room_bytes = max(gpu.device.usable_bytes for gpu in question.cards) - CUDA_CONTEXT_LOW_BYTES
         self._least_bytes = _least_bytes(filled) * _required_share(question) * _COUNTED_OTHERWISE
         self._sequence_length = filled.sequence_length
         # Of models of one size the newest comes first.
@@ -38,9 +38,10 @@ class _Models:
             reverse=True,
         )
 
-    def is_beyond(self, model: CatalogueModel) -> bool:
-        """Whether what no run can do without is too much for every card."""
-        return model.text_parameters * self._least_bytes > self._room_bytes
+    def cards_for(self, model: CatalogueModel) -> tuple[CatalogueGpu, ...]:
+        """The cards that have room for what no run of the model can do without."""
+        least_bytes = model.text_parameters * self._least_bytes + CUDA_CONTEXT_LOW_BYTES
+        return tuple(gpu for gpu in self._question.cards if gpu.device.usable_bytes >= least_bytes)
 
     def trial(self, model: CatalogueModel) -> Trial | None:
         """The run with a model; None where it cannot be (no such layers, too short a context)."""
@@ -52,16 +53,23 @@ class _Models:
         trial = Trial(self._question, model.slug)
         try:
             context = trial.assessment(self._question.cards[0]).model.summary.max_position_embeddings
-        except RequestError:
+        except RequestError as problem:
+            self._refusal = problem
             return None
         if context is not None and context < self._sequence_length:
             return None
         self.trials.append(trial)
         return trial
 
-    def fits(self, trial: Trial) -> bool:
-        """Whether some card holds it within the limits."""
-        return any(trial.fits(gpu) for gpu in self._question.cards)
+    def smallest(self) -> Trial:
+        """The run with the smallest model that can be so. Raises :class:`RequestError` where none can."""
+        for model in reversed(self.largest_first):
+            trial = self.trial(model)
+            if trial is not None:
+                return trial
+        raise self._refusal or RequestError(
+            FieldError(field="sequence_length", message="is longer than any model of the catalogue was made for.")
+        )
 
     def larger(self, model: CatalogueModel) -> Iterator[CatalogueModel]:
         """Models with more parameters than this one, the next larger first."""
@@ -86,18 +94,11 @@ def _required_share(question: Question) -> float:
 def largest_model(question: Question) -> tuple[Found[Trial], tuple[Trial, ...]]:
     """The first that fits from the largest on, so that no larger one does; ``refused`` is the next larger."""
     models = _Models(question)
-    smallest: Trial | None = None
     for model in models.largest_first:
-        if models.is_beyond(model):
-            continue
-        trial = models.trial(model)
-        if trial is None:
-            continue
-        smallest = trial
-        if models.fits(trial):
+        cards = models.cards_for(model)
+        trial = models.trial(model) if cards else None
+        if trial is not None and any(trial.fits(gpu) for gpu in cards):
             larger = (models.trial(other) for other in models.larger(model))
             refused = next((other for other in larger if other is not None), None)
             return Found(answer=trial, refused=refused), tuple(models.trials)
-    if smallest is None:
-        smallest = next(trial for model in reversed(models.largest_first) if (trial := models.trial(model)) is not None)
-    return Found(answer=None, refused=smallest), tuple(models.trials)
+    return Found(answer=None, refused=models.smallest()), tuple(models.trials)

@@ -32,6 +32,9 @@ from app.services.solve_report import report
 from app.services.solved import LimitedBy, SolveResult
 from app.services.trial import Question, Trial
 
+_DENSE_GPUS: Final = 16
+_SPARSE_STEP: Final = 8
+"""Within a budget or a deadline every number of cards up to two servers of eight is tried, then whole servers."""
 _USUAL_RANK: Final = 64
 """The line along which a rank is first looked for goes through this one."""
 
@@ -180,18 +183,30 @@ class _Search:
 
     def search(self, candidates: Sequence[int]) -> Found[Trial]:
         """The furthest value that some card holds within the limits, as trials."""
-        easiest = self.at(candidates[0])
-        if all(easiest.on(gpu).refused is LimitedBy.UNSUPPORTED for gpu in self._cards):
-            return Found(answer=None, refused=easiest)
         if self._question.unknown is Unknown.NUM_GPUS and self._question.has_limits:
-            # More cards take less time and not always more money: nothing but trying says which number is the first.
-            found = first_of(self._fits, candidates[::-1])
+            found = self._fewest_within_limits(candidates[::-1])
+        elif self._is_hopeless(self.at(candidates[0])):
+            found = Found(answer=None, refused=candidates[0])
         else:
             found = furthest(self._fits, candidates, guess=self._guess(candidates))
         return Found(
             answer=None if found.answer is None else self.at(found.answer),
             refused=None if found.refused is None else self.at(found.refused),
         )
+
+    def _is_hopeless(self, easiest: Trial) -> bool:
+        """Whether no card can run it or be rented, whatever the value."""
+        return all(easiest.on(gpu).refused in {LimitedBy.UNSUPPORTED, LimitedBy.NO_OFFER} for gpu in self._cards)
+
+    def _fewest_within_limits(self, counts: Sequence[int]) -> Found[int]:
+        """More cards take less time and not always more money: nothing but trying says which number is the first."""
+        rungs = [place for place, count in enumerate(counts) if count <= _DENSE_GPUS or count % _SPARSE_STEP == 0]
+        found = first_of(self._fits, counts, sorted({*rungs, len(counts) - 1}))
+        if found.answer is not None:
+            return found
+        # What comes closest to the limits is what the fewest or the most cards take.
+        ends = sorted({counts[0], counts[-1]})
+        return Found(answer=None, refused=min(ends, key=lambda count: self.at(count).best().order))
 
     def _fits(self, value: int) -> bool:
         trial, cards = self.at(value), self._cards

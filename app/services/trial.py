@@ -138,6 +138,8 @@ class Trial:
 
     def fits(self, gpu: CatalogueGpu) -> bool:
         """Whether the value fits one card within the limits, the cheapest test first."""
+        if self._question.given.budget is not None and not self.assessment(gpu).servers(gpu):
+            return False
         if self._question.is_costly_to_weigh and self._question.has_limits and self._refused(self._timed(gpu)):
             return False
         return self.on(gpu).refused is None

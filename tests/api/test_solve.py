@@ -89,6 +89,8 @@ def test_a_pasted_config_is_asked_about_by_its_hash(client: TestClient) -> None:
         ({"unknown": "num_gpus", "tensor_parallel": 16, "max_gpus": 8}, "max_gpus", "parallel degrees"),
         ({"unknown": "num_gpus", "global_batch_size": 7, "micro_batch_size": 2}, "global_batch_size", "multiple of"),
         ({"offload": "some"}, "offload", "not one of the choices"),
+        ({"unknown": "model", "lora_target_modules": ["nothing"]}, "lora_target_modules", "names no projection"),
+        ({"unknown": "model", "pipeline_parallel": 200, "num_gpus": 200}, "pipeline_parallel", "more stages"),
     ],
 )
 def test_what_is_wrong_is_named(client: TestClient, changes: dict[str, Any], field: str, said: str) -> None:

@@ -77,12 +77,19 @@ def test_there_has_to_be_something_to_choose_from() -> None:
         furthest(lambda _: True, ())
 
 
-def test_a_row_without_an_order_is_gone_through_from_its_start() -> None:
-    assert first_of(lambda size: size < 5, (9, 7, 4, 8, 1)).answer == 4
-    assert first_of(lambda size: size < 5, (9, 7, 4, 8, 1)).refused == 7
-    assert first_of(lambda size: size < 0, (9, 7)).answer is None
-    assert first_of(lambda size: size < 0, (9, 7)).refused == 7
-    assert first_of(lambda size: size < 10, (9, 7)).refused is None
+@often
+@given(st.lists(st.booleans(), min_size=1, max_size=100), st.integers(1, 20))
+def test_a_row_without_an_order_is_gone_through_from_its_start(fitting: list[bool], step: int) -> None:
+    rungs = sorted({*range(0, len(fitting), step), len(fitting) - 1})
+    found = first_of(lambda place: fitting[place], range(len(fitting)), rungs)
+    if found.answer is None:
+        assert not any(fitting[rung] for rung in rungs)
+        assert found.refused == len(fitting) - 1
+        return
+    assert fitting[found.answer]
+    assert found.refused == (found.answer - 1 if found.answer else None)
+    assert found.refused is None or not fitting[found.refused]
+    assert step > 1 or not any(fitting[: found.answer])
 
 
 @settings(max_examples=60, deadline=None)

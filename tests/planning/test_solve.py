@@ -237,6 +237,31 @@ def test_within_a_budget_no_card_takes_the_next_value(
         assert found.limited_by in {LimitedBy.MEMORY, LimitedBy.BUDGET, LimitedBy.NO_OFFER}
 
 
+STEPS: Final = {"micro_batch_size": 1, "sequence_length": 1, "lora_rank": 1, "num_gpus": -1}
+
+
+@settings(each, max_examples=12)
+@given(runs, st.sampled_from(sorted(STEPS)), st.sampled_from(["0.05", "0.5", "5", "50"]), st.sampled_from([1, 1, 2]))
+def test_a_budget_is_kept_by_the_answer_and_by_no_next_value(
+    run: dict[str, Any], unknown: str, budget: str, num_gpus: int
+) -> None:
+    run = {**run, "num_gpus": num_gpus, "num_examples": 20_000, "unknown": unknown}
+    run.pop("allow_tight", None)
+    assume(not (run["method"] == "full" and unknown == "lora_rank"))
+    found = solved({**run, "budget": float(budget)})
+    if found.answer is None:
+        first = 64 if unknown == "num_gpus" else 1
+        assert not affordable({**run, unknown: first}, Decimal(budget))
+        return
+    assert isinstance(found.answer, int)
+    here = affordable({**run, unknown: found.answer}, Decimal(budget))
+    assert found.cost is not None
+    assert here[found.run.gpu or ""] == found.cost.amount == min(here.values())
+    if found.limit.next is not None:
+        assert found.limit.next == found.answer + STEPS[unknown]
+        assert not affordable({**run, unknown: found.limit.next}, Decimal(budget))
+
+
 def test_a_budget_that_holds_no_job_names_the_cheapest() -> None:
     run = {"model": "llama-3-8b", "method": "full", "num_examples": 1_000_000}
     found = solved({**run, "unknown": "lora_rank", "method": "lora", "budget": 0.01})
