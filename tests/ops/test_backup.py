@@ -1,27 +1,22 @@
 """A backup holds everything, and putting it back undoes what came later."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from app.catalogue.database import Database
 from app.catalogue.service import CatalogueService
-from tests.ops.serving import command
+from app.cli import app
 
 PRICES = "gpu,price,currency,period\nrtx-4090,0.42,USD,hour\n"
 
 
-def _vram_fit(url: str, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words),
-        env=os.environ | {"DATABASE_URL": url},
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _vram_fit(url: str, directory: Path, *words: str, typed: str = "") -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        patch.chdir(directory)
+        return CliRunner().invoke(app, list(words), input=typed)
 
 
 @pytest.fixture
@@ -40,13 +35,13 @@ def _offers(url: str) -> set[str]:
 def test_what_was_backed_up_comes_back(catalogue_database_url: str, tmp_path: Path, offers: set[str]) -> None:
     url, file = catalogue_database_url, tmp_path / "nightly.backup"
     made = _vram_fit(url, tmp_path, "backup", str(file))
-    assert made.returncode == 0, made.stderr
+    assert made.exit_code == 0, made.stderr
     (tmp_path / "prices.csv").write_text(PRICES)
     imported = _vram_fit(url, tmp_path, "catalogue", "import", "prices.csv", "--provider", "Example")
-    assert imported.returncode == 0, imported.stderr + imported.stdout
+    assert imported.exit_code == 0, imported.stderr + imported.stdout
     assert _offers(url) != offers
     restored = _vram_fit(url, tmp_path, "restore", str(file), "--yes")
-    assert restored.returncode == 0, restored.stderr
+    assert restored.exit_code == 0, restored.stderr
     assert _offers(url) == offers
 
 
@@ -54,21 +49,18 @@ def test_nothing_is_overwritten_and_nothing_else_restored(catalogue_database_url
     file = tmp_path / "prices.csv"
     file.write_text(PRICES)
     again = _vram_fit(catalogue_database_url, tmp_path, "backup", str(file))
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert "exists already" in again.stderr
     assert file.read_text() == PRICES
     before = _offers(catalogue_database_url)
     refused = _vram_fit(catalogue_database_url, tmp_path, "restore", str(file), "--yes")
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert "Nothing was changed" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert isinstance(refused.exception, SystemExit)
     assert _offers(catalogue_database_url) == before
 
 
 def test_a_restore_asks_first(catalogue_database_url: str, tmp_path: Path) -> None:
-    asked = subprocess.run(
-        command("restore", "any"), input="n\n", capture_output=True, text=True, check=False,
-        env=os.environ | {"DATABASE_URL": catalogue_database_url}, cwd=tmp_path,
-    )  # fmt: skip
-    assert asked.returncode == 1
+    asked = _vram_fit(catalogue_database_url, tmp_path, "restore", "any", typed="n\n")
+    assert asked.exit_code == 1
     assert "Go on?" in asked.stdout
