@@ -5,6 +5,7 @@ from operator import itemgetter
 
 from app.memory.architecture import Architecture, ParameterKind
 from app.memory.device import Device
+from app.memory.explain import Explained, formulas
 from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, copies_shifted_logits, loss_tile
 from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Precision, QuantizationFormat, Strategy
@@ -300,6 +301,13 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
         grows=placed.growth,
     )
 
+        explains=lambda: formulas(peak.broken_down(batch).components, _explained(placed, layout, peak)),
+    )
+
+
+def _explained(placed: _Rank, layout: Layout, peak: SizedPhase) -> Explained:
+    return Explained(
+        placed.architecture, placed.method, placed.policy, placed.batch, layout, placed.states, peak.moment
 
 def _evidence(placed: _Rank, layout: Layout) -> Evidence:
     if not placed.architecture.recognised:

@@ -1,6 +1,6 @@
 """What a memory estimate is made of: phases of named components, and overheads beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -116,6 +116,10 @@ class ParameterCounts:
     active: int
 
 
+Formulas = Mapping[ComponentName | OverheadName, str]
+"""Each component as arithmetic with the run's own numbers in it."""
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Memory of one GPU, the fullest rank."""
@@ -140,6 +144,8 @@ class MemoryEstimate:
     """Makes ``phases``, which are often not asked for."""
     grows: Callable[[], Growth] = field(repr=False, compare=False)
     """Makes ``growth``, likewise."""
+    explains: Callable[[], Formulas] = field(repr=False, compare=False)
+    """Makes the formulas of the peak's components."""
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:

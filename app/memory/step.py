@@ -316,11 +316,11 @@ class _Step:
         outside = {Category.ACTIVATION: self.outside, **self.head.held}
         if self.spread.root:
             outside[Category.WEIGHT_COPY] = constant(self.spread.root)
-        arriving = {
-            Category.TEMPORARY: self.streams[0] + table.times(copies - 1),
-            Category.GRADIENT: self.gradients + table,
-        }
-        yield moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
+        gradients = self.gradients + table
+        # its own gradient is let go before the table's is added to another
+        for beside in (self.streams[0], table.times(copies - 1)):
+            arriving = {Category.TEMPORARY: beside, Category.GRADIENT: gradients}
+            yield moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
 
 
 @lru_cache(maxsize=4096)

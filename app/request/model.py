@@ -520,3 +520,8 @@ class Run(BaseModel):
         Field(description="Count library workspaces as allocated memory; off compares with traces."),
         About(label="Count workspaces", theme=Theme.NUMBERS, labels=_ON_OFF),
     ] = True
+    explain: Annotated[
+        bool,
+        Field(description="Give each part of the peak its formula, with this run's numbers in it."),
+        About(label="Formulas", theme=Theme.NUMBERS, labels=_ON_OFF),
+    ] = False

@@ -55,7 +55,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         field_sources=assessment.resolved.field_sources,
         ignored=assessment.resolved.ignored,
         parameters=memory.parameters,
-        memory=memory_report(memory),
+        memory=memory_report(memory, explain=assessment.run.explain),
         speed=speed_report(going.speed) if going else None,
         time=time_report(going.job) if going else None,
         cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.groups.cluster) if going and gpu else None,

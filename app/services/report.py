@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from app.catalogue.facts import CatalogueGpu
 from app.memory.device import Verdict
+from app.memory.explain import explained
 from app.memory.result import ComponentName, MemoryEstimate
 from app.messages import message, rounded
 from app.services.results import MemoryReport, VerdictReport
@@ -21,8 +22,9 @@ STATIC_COMPONENTS = frozenset(
 """What has to live on some GPU through the whole step, however it is sharded."""
 
 
-def memory_report(estimate: MemoryEstimate) -> MemoryReport:
-    """An estimate in the contract's flat shape."""
+def memory_report(estimate: MemoryEstimate, *, explain: bool = False) -> MemoryReport:
+    """An estimate in the contract's flat shape; with ``explain`` the peak's components and the overheads say how."""
+    components, overheads = explained(estimate) if explain else (estimate.components, estimate.overheads)
     return MemoryReport(
         peak_allocated_bytes=estimate.peak_allocated_bytes,
         peak_allocated_low_bytes=estimate.peak_allocated.low_bytes,
@@ -35,8 +37,8 @@ def memory_report(estimate: MemoryEstimate) -> MemoryReport:
         required_high_bytes=estimate.required.high_bytes,
         coverage=estimate.coverage,
         peak_phase=estimate.peak_phase,
-        components=estimate.components,
-        overheads=estimate.overheads,
+        components=components,
+        overheads=overheads,
         phases=estimate.phases,
         host_bytes=estimate.host_bytes,
     )

@@ -84,7 +84,7 @@ def answer(
 
 
 def _listing_all(given: Run) -> Run:
-    return given.model_copy(update={"gpus": GpuListing.ALL})
+    return given.model_copy(update={"gpus": GpuListing.ALL, "explain": True})
 
 
 def _by_method(
@@ -96,7 +96,7 @@ def _by_method(
         if kind is result.run.method:
             found.append(result)
             continue
-        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": GpuListing.ALL}
+        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": GpuListing.FITTING}
         other = given.model_copy(update=changes)
         other.model_fields_set.discard("quantization")
         try:

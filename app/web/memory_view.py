@@ -147,7 +147,7 @@ def formulas(memory: MemoryReport, fmt: Formatter) -> tuple[Formula, ...]:
             name=_(COMPONENTS[part.name]),
             value=fmt.memory_with_unit(part.bytes),
             formula=part.formula,
-            source=part.source or "",
+            source=_(part.source) if part.source else "",
         )
         for part in peak_parts(memory)
         if part.formula

@@ -31,6 +31,10 @@ class Source(StrEnum):
     TRANSFORMERS_4_48 = "traced_transformers_4_48"
     TRANSFORMERS_4_45 = "traced_transformers_4_45"
     """Dense decoders again, under versions of Transformers whose loss, checkpoints and attention are other code."""
+    TRL = "traced_trl"
+    """The loss of TRL's trainer, over padded batches."""
+    LIGER = "traced_liger"
+    """Liger's fused head and loss."""
 
 
 class Part(StrEnum):

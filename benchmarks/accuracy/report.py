@@ -22,6 +22,8 @@ SOURCE_TITLES: Mapping[str, str] = {
     Source.TRANSFORMERS_4: "traced_transformers_4 (Transformers 4.57.6)",
     Source.TRANSFORMERS_4_48: "traced_transformers_4_48 (Transformers 4.48.1)",
     Source.TRANSFORMERS_4_45: "traced_transformers_4_45 (Transformers 4.45.2)",
+    Source.TRL: "traced_trl (the loss of TRL 1.16's trainer)",
+    Source.LIGER: "traced_liger (Liger 0.6.4's head and loss)",
 }
 
 

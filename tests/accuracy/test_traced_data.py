@@ -19,8 +19,10 @@ FILES = {
     "transformers_4": "traced_transformers_4.jsonl",
     "transformers_4_48": "traced_transformers_4_48.jsonl",
     "transformers_4_45": "traced_transformers_4_45.jsonl",
+    "trl": "traced_trl.jsonl",
+    "liger": "traced_liger.jsonl",
 }
-STACKS = ("transformers_4", "transformers_4_48", "transformers_4_45")
+STACKS = ("transformers_4", "transformers_4_48", "transformers_4_45", "trl", "liger")
 TRACED = ("dense", "architectures", *STACKS)
 
 
@@ -67,6 +69,8 @@ def test_what_trains_is_counted_once(suite: str) -> None:
         ("transformers_4", "transformers", "4.57.6"),
         ("transformers_4_48", "transformers", "4.48.1"),
         ("transformers_4_45", "transformers", "4.45.2"),
+        ("trl", "trl", "1.16.0"),
+        ("liger", "liger-kernel", "0.6.4"),
     ],
 )
 def test_a_stack_s_rows_are_of_its_version(suite: str, package: str, version: str) -> None:

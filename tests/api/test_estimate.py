@@ -187,6 +187,15 @@ def test_workspaces_are_left_out_where_traces_are_compared(client: TestClient) -
     assert "workspaces" not in {part["name"] for part in without if part["bytes"]}
 
 
+def test_each_part_has_a_formula_where_it_is_asked_for(client: TestClient) -> None:
+    run = {"model": "llama-3-8b", "gpus": "none", "method": "qlora"}
+    memory = estimated(client, **run, explain=True)["memory"]
+    for part in (*memory["components"], *memory["overheads"]):
+        assert part["formula"].endswith(f"{part['bytes']:,} B"), part
+        assert part["source"]
+    assert all(part.get("formula") is None for part in estimated(client, **run)["memory"]["components"])
+
+
 def test_a_batch_answers_each_run_by_itself(client: TestClient) -> None:
     body = {"runs": [RUN, {"model": "nothing-like-it"}, {"lora_rank": 0}]}
     results = client.post(f"{URL}/batch", json=body).json()["results"]

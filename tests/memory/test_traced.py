@@ -21,7 +21,7 @@ def test_a_traced_run_is_estimated_within_one_per_cent(case: ReferenceCase) -> N
     assert abs(comparison.error) <= TOLERANCE
 
 
-STACKS = load((Source.TRANSFORMERS_4, Source.TRANSFORMERS_4_48, Source.TRANSFORMERS_4_45))[0]
+STACKS = load((Source.TRANSFORMERS_4, Source.TRANSFORMERS_4_48, Source.TRANSFORMERS_4_45, Source.TRL, Source.LIGER))[0]
 
 
 @pytest.mark.parametrize("case", STACKS, ids=lambda case: f"{case.source}-{case.case_id}-{case.name}")
