@@ -1,0 +1,1 @@
+"""How long the planner's questions take beside one estimate."""
