@@ -159,6 +159,8 @@ def on_card(estimate: MemoryEstimate, device: Device | None) -> MemoryEstimate:
         required_bytes=estimate.required_bytes + change.typical_bytes,
         required=estimate.required.beside(change),
         overheads=(slack, overhead(OverheadName.CUDA_CONTEXT, outside.bytes + change.typical_bytes)),
+        breakdown=lambda: estimate.phases,  # made once for all of these cards
+        grows=lambda: estimate.growth,
     )
 
 

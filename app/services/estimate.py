@@ -1,5 +1,6 @@
 """One request, one result."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
@@ -84,8 +85,11 @@ def _cards(assessment: Assessment) -> tuple[CardFit, ...]:
     listing = assessment.run.gpus
     if listing is GpuListing.NONE:
         return ()
-    cards = (assessment.card(gpu) for gpu in assessment.snapshot.gpus)
-    return tuple(card for card in cards if listing is GpuListing.ALL or card.verdict in {Verdict.FITS, Verdict.TIGHT})
+    cards: Iterable[CatalogueGpu] = assessment.snapshot.gpus
+    if listing is GpuListing.FITTING:
+        # What would make the others hold it is the dearest part of describing a card, and nobody asks for it.
+        cards = (gpu for gpu in cards if assessment.judged(gpu)[1] in {Verdict.FITS, Verdict.TIGHT})
+    return tuple(assessment.card(gpu) for gpu in cards)
 
 
 def _going(assessment: Assessment, gpu: CatalogueGpu | None, verdict: VerdictReport | None) -> Pace | None:

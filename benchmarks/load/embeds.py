@@ -110,14 +110,16 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server did not start within 30 seconds")
 
 
-def _rate(server: Served, path: str, count: int) -> Rate:
+def rate(server: Served, path: str, count: int) -> Rate:
+    """What a path answers a second, asked ``count`` times."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     before = server.cpu_seconds()
     taken = client.send(HOST, server.port, [request] * count)
     return Rate(per_second=count / taken, cpu_seconds=(server.cpu_seconds() - before) / count)
 
 
-def _fetched(port: int, path: str) -> bytes:
+def fetched(port: int, path: str) -> bytes:
+    """The body at a path."""
     with urllib.request.urlopen(f"http://{HOST}:{port}{path}", timeout=30) as response:
         body: bytes = response.read()
     return body
@@ -126,15 +128,15 @@ def _fetched(port: int, path: str) -> bytes:
 def compare(rounds: int = ROUNDS, requests: int = REQUESTS, paths: Sequence[str] = PATHS) -> list[Compared]:
     """Measure every path by turns with a bare response of the same bytes."""
     with served("benchmarks.load.server:application", {}) as own, tempfile.TemporaryDirectory() as folder:
-        bodies = [_fetched(own.port, path) for path in paths]
+        bodies = [fetched(own.port, path) for path in paths]
         for name, body in enumerate(bodies):
             Path(folder, str(name)).write_bytes(body)
         with served("benchmarks.load.bare:application", {BODIES: folder}) as bare:
             found = []
             for name, path in enumerate(paths):
                 for server, asked in ((own, path), (bare, f"/{name}")):
-                    _rate(server, asked, requests // 4)
-                pairs = [(_rate(own, path, requests), _rate(bare, f"/{name}", requests)) for _round in range(rounds)]
+                    rate(server, asked, requests // 4)
+                pairs = [(rate(own, path, requests), rate(bare, f"/{name}", requests)) for _round in range(rounds)]
                 found.append(
                     Compared(
                         path=path,
