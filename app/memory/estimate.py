@@ -301,8 +301,6 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
         warnings=_warnings(architecture, placed.policy),
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
         grows=placed.growth,
-    )
-
         explains=lambda: formulas(peak.broken_down(batch).components, _explained(placed, layout, peak)),
     )
 
@@ -310,6 +308,8 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
 def _explained(placed: _Rank, layout: Layout, peak: SizedPhase) -> Explained:
     return Explained(
         placed.architecture, placed.method, placed.policy, placed.batch, layout, placed.states, peak.moment
+    )
+
 
 def _evidence(placed: _Rank, layout: Layout) -> Evidence:
     if not placed.architecture.recognised:
