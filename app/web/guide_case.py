@@ -42,7 +42,7 @@ class Case:
     fmt: Formatter
 
     def on_card(self, kind: MethodKind) -> CardFit | None:
-        """The card as that method finds it."""
+        """The card as that method finds it; None where it does not hold the run."""
         result = self.results.get(kind)
         return next((card for card in result.gpus if card.slug == self.card.slug), None) if result else None
 

@@ -54,14 +54,12 @@ def _tag(case: Case, kind: MethodKind, *, speaks_for: bool) -> Tag:
 
 def _on_card(case: Case, kind: MethodKind) -> str:
     _ = case.fmt.gettext
-    found = case.on_card(kind)
-    assert found is not None
     return _("{method} of {model} needs {needs}; the {card} gives {usable}.").format(
         method=_(METHOD_RUNS[kind]),
         model=case.model,
         needs=case.needs(kind),
-        card=short_card_name(found.name),
-        usable=case.fmt.memory_with_unit(found.usable_bytes),
+        card=short_card_name(case.card.name),
+        usable=case.fmt.memory_with_unit(case.card.usable_bytes),
     )
 
 
