@@ -40,6 +40,8 @@ class AccuracyPage:
     measured_text: str
     measured_heads: tuple[str, ...]
     measured: tuple[Row, ...]
+    several_text: str
+    several: tuple[Row, ...]
     worst_traced: tuple[Note, ...]
     worst_measured: tuple[Note, ...]
     speed_text: str
@@ -132,6 +134,14 @@ def accuracy_page(context: PageContext) -> AccuracyPage:
             _interval_row(f"{_statistic(group['statistic'], fmt)}: {_source(group['source'])}", group, fmt)
             for group in measured["groups"]
         ),
+        several_text=_(
+            "{runs} complete runs: median error {median}. One project published what FSDP had allocated; of other "
+            "strategies what was reserved is known, and less completely (B)."
+        ).format(
+            runs=fmt.integer(memory["several_gpus"]["target"]["runs"]),
+            median=_share(memory["several_gpus"]["target"]["median"], fmt),
+        ),
+        several=tuple(_interval_row(_strategy(group, fmt), group, fmt) for group in memory["several_gpus"]["groups"]),
         worst_traced=tuple(_traced_note(case, fmt) for case in traced["largest"][:WORST]),
         worst_measured=tuple(_measured_note(case, fmt) for case in measured["largest"][:WORST]),
         speed_text=_(
@@ -190,6 +200,18 @@ def _interval_row(name: str, found: Mapping[str, Any], fmt: Formatter) -> Row:
 
 def _phase(name: str, fmt: Formatter) -> str:
     return next((fmt.gettext(words) for phase, words in PHASES.items() if phase.value == name), name)
+
+
+def _strategy(group: Mapping[str, Any], fmt: Formatter) -> str:
+    """A strategy by its name in a request, the method, how complete the runs are and what they report."""
+    _ = fmt.gettext
+    words = [group["strategy"]]
+    if group["offload"]:
+        words.append(_("with offload"))
+    if group["split"]:
+        words.append(_("with split matrices, layers or experts"))
+    words.append(_("full fine-tuning") if group["full"] else _("adapters"))
+    return f"{', '.join(words)} ({group['tier']}): {_statistic(group['statistic'], fmt)}"
 
 
 def _statistic(name: str, fmt: Formatter) -> str:

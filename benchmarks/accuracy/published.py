@@ -9,8 +9,9 @@ from app.services.estimate import MEMORY_MODEL_VERSION
 from benchmarks.accuracy.comparison import Comparison, compare_all, is_supported
 from benchmarks.accuracy.distribution import CLOSE, Distribution, by_option, by_phase, by_source
 from benchmarks.accuracy.explain import title, worst
-from benchmarks.accuracy.measured import MeasuredComparison, MeasuredRun, compare_all_measured, load_measured
+from benchmarks.accuracy.measured import SHARDED, MeasuredComparison, MeasuredRun, compare_all_measured, load_measured
 from benchmarks.accuracy.reference import Inexpressible, ReferenceCase, load
+from benchmarks.accuracy.strategies import strategies
 
 COMMAND = "python -m benchmarks.accuracy.published"
 FILE = Path(__file__).parents[2] / "app" / "web" / "data" / "accuracy.json"
@@ -29,6 +30,9 @@ def published() -> dict[str, Any]:
         "close": CLOSE,
         "traced": _traced(traced, [*inexpressible, *(case for case in cases if not is_supported(case))]),
         "measured": _measured(runs, compare_all_measured(runs)),
+        "several_gpus": _several_gpus(
+            [*compare_all_measured(load_measured(SHARDED)), *compare_all_measured(strategies())]
+        ),
     }
 
 
@@ -90,6 +94,27 @@ def _measured(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) 
             for item in sorted(items, key=lambda item: -abs(item.error))[:LISTED]
         ],
         "left_out": _counted(run.omission for run in runs if run.omission is not None),
+    }
+
+
+def _several_gpus(items: Sequence[MeasuredComparison]) -> dict[str, Any]:
+    """By strategy; docs/accuracy.md has them by source too, and says why the far ones are."""
+
+    def group(item: MeasuredComparison) -> tuple[str, bool, bool, bool, str, str]:
+        request = item.run.request
+        split = any(request.get(f"{kind}_parallel", 1) > 1 for kind in ("tensor", "pipeline", "expert"))
+        offload = request.get("offload", "none") != "none"
+        return request["strategy"], offload, split, request["method"] == "full", item.run.tier, item.run.statistic
+
+    groups: dict[tuple[str, bool, bool, bool, str, str], list[MeasuredComparison]] = {}
+    for item in items:
+        groups.setdefault(group(item), []).append(item)
+    names = ("strategy", "offload", "split", "full", "tier", "statistic")
+    return {
+        "target": _coverage([item for item in items if item.run.tier == "A"]),
+        "groups": [
+            {**dict(zip(names, key, strict=True)), **_coverage(members)} for key, members in sorted(groups.items())
+        ],
     }
 
 
