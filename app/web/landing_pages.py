@@ -26,11 +26,11 @@ from app.web.landing_gpu import gpu_page
 from app.web.landing_index import gpus_index, models_index
 from app.web.landing_model import model_page
 from app.web.pages import cached, page_context
+from app.web.plan import PATH as PLAN_PATH
+from app.web.plan_pages import router as plan_router
 from app.web.question_pages import PATHS as QUESTION_PATHS
 from app.web.question_pages import router as question_router
 from app.web.shell import PageContext
-from app.web.plan import PATH as PLAN_PATH
-from app.web.plan_pages import router as plan_router
 from app.web.solve import PATH as SOLVE_PATH
 from app.web.solve_pages import router as solve_router
 from app.web.speed import speed_page

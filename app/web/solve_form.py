@@ -66,7 +66,7 @@ def own_field(name: str, state: FormState, fmt: Formatter) -> FieldView:
         id=f"f-{name}",
         name=name,
         label=_(spec.label),
-        unit=_(spec.unit) if spec.unit else "",
+        unit=_unit(name, state, fmt),
         hint=_(HINTS[name]),
         options=options,
         value=given,
@@ -84,6 +84,14 @@ def own_field(name: str, state: FormState, fmt: Formatter) -> FieldView:
         described_by=f"f-{name}-error f-{name}-hint",
         ruler=None,
     )
+
+
+def _unit(name: str, state: FormState, fmt: Formatter) -> str:
+    """A budget is in the run's currency; other fields have their own units."""
+    if name == "budget":
+        return (state.run.currency if state.run is not None else None) or ""
+    unit = fields_of(SolveRequest)[name].unit
+    return fmt.gettext(unit) if unit else ""
 
 
 def own_error(error: FieldError, texts: Mapping[str, str], fmt: Formatter) -> str:

@@ -76,6 +76,7 @@ def test_a_budget_names_card_price_and_seller(site: TestClient) -> None:
     answer = site.get(f"/api/v1/solve?{urlencode(asked)}").json()
     assert answer["cost"]["offer"]["provider"] in page.by_id("verdict").text
     assert control(page, "budget").attributes["value"] == "3"
+    assert "Budget USD" in page.by_id("run").text
 
 
 def test_a_run_that_never_fits_shows_the_change_that_helps(site: TestClient) -> None:
@@ -126,7 +127,9 @@ def test_the_page_is_found(site: TestClient) -> None:
     assert 80 <= len(description.attributes["content"]) <= 220
 
 
-@pytest.mark.parametrize(("gpu", "text"), [("rtx-4090", "The most that fits"), ("rtx-3080-10gb", "Fewest of this card")])
+@pytest.mark.parametrize(
+    ("gpu", "text"), [("rtx-4090", "The most that fits"), ("rtx-3080-10gb", "Fewest of this card")]
+)
 def test_the_calculator_leads_here_with_its_run(site: TestClient, gpu: str, text: str) -> None:
     run = {"model": "llama-3-8b", "method": "lora", "gpu": gpu, "precision": "fp16-mixed"}
     page = Page(site.get(f"/?{urlencode(run)}").text)
