@@ -84,20 +84,22 @@ def updated_tensors(units: Iterable[Unit], sharding: Sharding, shards: int) -> I
     """The tensors that the optimizer sees on this rank; flattened ones are vectors to it."""
     for unit in units:
         if shards == 1:
+            if unit.count == 1:
+                yield from unit.tensors
+                continue
             pieces: Iterable[TrainedTensor] = unit.tensors
         elif sharding is Sharding.FLAT:
             pieces = _pieces(unit, shards)
         else:
             pieces = (_local(tensor, sharding, shards) for tensor in unit.tensors)
         for piece in pieces:
-            yield replace(piece, count=piece.count * unit.count)
+            yield TrainedTensor(piece.kind, piece.elements, piece.rows, piece.width, piece.count * unit.count)
 
 
 def _local(tensor: TrainedTensor, sharding: Sharding, shards: int) -> TrainedTensor:
     elements = _local_elements(tensor, sharding, shards)
-    if sharding is Sharding.ROWS and tensor.rows > 1:
-        return replace(tensor, elements=elements, rows=padded_share(tensor.rows, shards))
-    return replace(tensor, elements=elements, rows=1)
+    rows = padded_share(tensor.rows, shards) if sharding is Sharding.ROWS and tensor.rows > 1 else 1
+    return TrainedTensor(tensor.kind, elements, rows, tensor.width, tensor.count)
 
 
 def _local_elements(tensor: TrainedTensor, sharding: Sharding, shards: int) -> int:
@@ -134,7 +136,7 @@ def _pieces(unit: Unit, shards: int) -> Iterator[TrainedTensor]:
             if elements <= 0:
                 break
             offsets[width] = start + elements
-            yield replace(tensor, elements=elements, rows=1, count=1)
+            yield TrainedTensor(tensor.kind, elements, 1, width)
 
 
 def padded_share(elements: int, shards: int) -> int:

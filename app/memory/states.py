@@ -121,8 +121,13 @@ def trained_units(architecture: Architecture, method: Method, policy: Policy, la
         yield from adapter_units(tensors, len(architecture.layers))
 
 
-def _base_units(architecture: Architecture, policy: Policy, layout: Layout) -> Iterator[tuple[Unit, bool]]:
+@lru_cache(maxsize=4096)
+def _base_units(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[tuple[Unit, bool], ...]:
     """The model's own weights by layer and outside, and whether full fine-tuning trains them."""
+    return tuple(_each_base_unit(architecture, policy, layout))
+
+
+def _each_base_unit(architecture: Architecture, policy: Policy, layout: Layout) -> Iterator[tuple[Unit, bool]]:
     for layer, count in architecture.distinct_layers:
         yield from _unit_of(_norms_last(layer), count, policy, layout)
     extra = Counter(architecture.extra_parameters)
@@ -132,6 +137,7 @@ def _base_units(architecture: Architecture, policy: Policy, layout: Layout) -> I
         yield unit, False
 
 
+@lru_cache(maxsize=4096)
 def _norms_last(layer: Layer) -> tuple[Parameter, ...]:
     """A layer's parameters in the order that most models register them, which FSDP flattens them in."""
     return tuple(sorted(layer.parameters(), key=lambda parameter: parameter.kind is ParameterKind.NORM))
@@ -189,6 +195,7 @@ def _communication(architecture: Architecture, trained: tuple[Unit, ...], layout
     return HALF * min(bucket, elements)
 
 
+@lru_cache(maxsize=4096)
 def _quantisation_state(architecture: Architecture, policy: Policy, layout: Layout) -> int:
     """Scales of a quantised base, in bytes: whole on every rank, since they are no parameters."""
     if policy.quantization is None:
