@@ -12,6 +12,8 @@ from app.messages import message
 MAXIMUM_DIMENSION = 2**24
 """No released model has a dimension near this; larger numbers are typing errors."""
 MAXIMUM_LAYERS = 1024
+MAXIMUM_RATIO = 1024
+"""Of shares and multiples of a width; released models have single digits."""
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     # `attribute_map` of the library's configuration classes (transformers 5.23, models/*/configuration_*.py)
@@ -93,6 +95,9 @@ class ConfigReader:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(key, message("must be a number, not {value}", value=_shown(value)), "a number")
+        if not 0 <= value <= MAXIMUM_RATIO:
+            template = "must be from {minimum} to {maximum}, not {value}"
+            raise ConfigError(key, message(template, minimum=0, maximum=MAXIMUM_RATIO, value=_shown(value)), "a number")
         return float(value)
 
     def text(self, key: str, default: str) -> str:
@@ -186,7 +191,12 @@ def check_integer(key: str, value: Any, *, minimum: int = 1, maximum: int = MAXI
     if not minimum <= value <= maximum:
         raise ConfigError(
             key,
-            message("must be from {minimum} to {maximum}, not {value}", minimum=minimum, maximum=maximum, value=value),
+            message(
+                "must be from {minimum} to {maximum}, not {value}",
+                minimum=minimum,
+                maximum=maximum,
+                value=value if abs(value) <= MAXIMUM_DIMENSION**2 else _shown(value),
+            ),
             allowed,
         )
     return int(value)

@@ -26,8 +26,8 @@ ROUND: Final = 2_000
 """Inputs of one run of hypothesis, which remembers all that it sent for as long as one runs."""
 TURNS: Final = 6
 """Every target has its turn so often, so that all of them are warm when memory is first read."""
-WARM_TURNS: Final = 2
-"""What is loaded once is loaded by then: what grows afterwards is what must not."""
+WARM_TURNS: Final = 3
+"""What is loaded once is loaded by half of them: what grows afterwards is what must not."""
 Part = tuple[dict[str, Seen], list[Memory]]
 """What one process saw, and what it held after each turn."""
 PACKAGES: Final = ("hypothesis", "schemathesis", "fastapi", "starlette", "pydantic", "sqlalchemy")

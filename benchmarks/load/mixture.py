@@ -60,6 +60,11 @@ class Mixture:
             self._compare: 1,
         }
 
+    @property
+    def kinds(self) -> Mapping[str, Callable[[], Asked]]:
+        """Each kind of request by its name in words."""
+        return {kind.__name__.strip("_").replace("_", " "): kind for kind in self._kinds}
+
     def requests(self) -> Iterator[Asked]:
         """One after another."""
         kinds, weights = tuple(self._kinds), tuple(self._kinds.values())

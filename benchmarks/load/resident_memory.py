@@ -105,7 +105,8 @@ async def _caller(port: int, requests: Iterator[Asked], held: Held) -> None:
     writer.close()
 
 
-async def _send(port: int, requests: Iterator[Asked], held: Held) -> None:
+async def send(port: int, requests: Iterator[Asked], held: Held) -> None:
+    """Send all, over a few connections."""
     await asyncio.gather(*(_caller(port, requests, held) for _ in range(CONNECTIONS)))
 
 
@@ -115,7 +116,7 @@ def run(requests: int, seed: int) -> Held:
     with tempfile.TemporaryDirectory(prefix="vram-fit-memory-") as folder, worker(Path(folder)) as (port, process):
         for step in range(1, STEPS + 1):
             started = time.monotonic()
-            asyncio.run(_send(port, islice(mixed, requests // STEPS), held))
+            asyncio.run(send(port, islice(mixed, requests // STEPS), held))
             held.seconds += time.monotonic() - started
             time.sleep(SETTLE_SECONDS)
             held.resident_bytes.append((requests // STEPS * step, resident_bytes(process)))

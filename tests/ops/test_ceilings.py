@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -111,3 +112,17 @@ def test_a_configuration_of_a_monster_is_refused_or_answered_at_once(
 def test_a_form_takes_its_own_limit_and_no_more(client: TestClient, path: str, limit: int) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert client.post(path, content=b"a=" + b"b" * limit, headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize("value", [10**300, 1e308, -1, 10**5], ids=["long", "float", "negative", "large"])
+@pytest.mark.parametrize("name", ["intermediate_size", "partial_rotary_factor"])
+def test_a_number_beyond_all_bounds_is_refused_in_words(client: TestClient, name: str, value: float) -> None:
+    config = {
+        "model_type": "qwen2", "hidden_size": 256, "intermediate_size": 688, "num_attention_heads": 4,
+        "num_hidden_layers": 2, "vocab_size": 32_000,
+    } | {name: value}  # fmt: skip
+    answer = client.post("/api/v1/estimate", json={"config": config, "gpus": "none"})
+    assert answer.status_code == (200 if (name, value) == ("intermediate_size", 10**5) else 422)
+    for language in ("", "/de"):
+        pasted = client.post(f"{language}/config", data={"config": json.dumps(config)}, follow_redirects=False)
+        assert pasted.status_code == (303 if answer.status_code == 200 else 422)
