@@ -194,11 +194,14 @@ class CardFit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
-    """One change that saves memory."""
+    """Changes to a run, one or several, that save memory or that its room on a card is good for."""
 
     changes: Mapping[str, FieldValue]
+    """Fields to set; null takes one back that was given."""
     saves_bytes: int
+    """Less than nothing for what room buys."""
     step_time_ratio: float | None
+    """Time for the same tokens with the changes over the time without, on the chosen card."""
     text: str
 
 

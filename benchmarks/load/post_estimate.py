@@ -2,7 +2,7 @@
 
 The server is uvicorn with one worker, as ``vram-fit serve`` starts it. Each round sends runs that no round sent
 before. Rates are by the clock; the server's CPU time per request is beside them, since neighbours do not change it.
-A run that does not fit its card is answered with what would make it fit: up to ten more estimates.
+A run that does not fit its card is answered with what would make it fit: eight more estimates on average.
 """
 
 import os
