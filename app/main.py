@@ -40,6 +40,7 @@ from app.settings import Settings
 from app.web import dataset_pages, landing_pages, oembed, orders, pages, serving_pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
+from app.web.kept_pages import KeptPages
 from app.web.language import LanguagePrefix
 
 logger = logging.getLogger(__name__)
@@ -206,6 +207,7 @@ def _surround(
         return next((size for end, size in PUBLIC_UPLOADS.items() if path.endswith(end)), settings.max_body_bytes)
 
     app.add_middleware(LanguagePrefix, default_locale=settings.locale)
+    app.add_middleware(KeptPages, parts=app.state.parts)
     app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)
     add_rate_limit(app, settings, rates)
     app.add_middleware(

@@ -57,8 +57,13 @@ def answer(
     today: date,
     policy: Policy,
     preferences: Mapping[str, str],
+    *,
+    cards_of_others: GpuListing = GpuListing.ALL,
 ) -> Answer:
-    """Compute a visitor's run by each method. What is wrong with it comes back with the form, never as an exception."""
+    """Compute a visitor's run by each method. What is wrong with it comes back with the form, never as an exception.
+
+    ``cards_of_others`` are those listed for the methods that were not chosen.
+    """
     texts = query_texts(pairs) or dict(EXAMPLE)
     if not {"model", *FIELDS["model"].aliases} & set(texts):
         texts["model"] = DEFAULT_MODEL
@@ -73,7 +78,7 @@ def answer(
         state=state_of(shown, result.run, ()),
         outcome=Outcome(
             result=result,
-            methods=_by_method(given, result, snapshot, today, policy),
+            methods=_by_method(given, result, snapshot, today, policy, cards_of_others),
             chosen=chosen,
             labels=card_labels(snapshot),
             order=order_link,
@@ -88,7 +93,7 @@ def _listing_all(given: Run) -> Run:
 
 
 def _by_method(
-    given: Run, result: EstimateResult, snapshot: Snapshot, today: date, policy: Policy
+    given: Run, result: EstimateResult, snapshot: Snapshot, today: date, policy: Policy, listing: GpuListing
 ) -> tuple[EstimateResult, ...]:
     """The same run by every method; one that the run's other choices contradict is left out."""
     found = []
@@ -96,7 +101,7 @@ def _by_method(
         if kind is result.run.method:
             found.append(result)
             continue
-        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": GpuListing.FITTING}
+        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": listing}
         other = given.model_copy(update=changes)
         other.model_fields_set.discard("quantization")
         try:

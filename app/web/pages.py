@@ -1,6 +1,6 @@
 """The pages' routes: read the query, build the view model, render, keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -12,14 +12,16 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.state import AppState, state_of
 from app.catalogue.snapshot import Snapshot
+from app.request import GpuListing
 from app.web.answer import answer, card_labels, choices, own_comparison
 from app.web.calculator import calculator_page
 from app.web.compare import compare_page
 from app.web.compare_published import PublishedView, published_view
 from app.web.embed.colour import brand_css_path
 from app.web.embed.discovery import discovery_url
-from app.web.embed.kept import KeptAnswer, KeptAnswers, Made
+from app.web.embed.kept import KeptAnswer, Made
 from app.web.formatting import Formatter, MemoryUnit
+from app.web.kept_pages import KEEP, KeptPage
 from app.web.language import formatter, language_of, locale_of, unit_of
 from app.web.paste import PATH as PASTE_PATH
 from app.web.paste import read_form, store
@@ -32,7 +34,6 @@ from app.web.turn_to import turn_to
 router = APIRouter(include_in_schema=False)
 
 HTML = "text/html; charset=utf-8"
-_KEPT = KeptAnswers()
 
 
 def page_context(request: Request, parts: AppState, *, unit: str | None = None) -> PageContext:
@@ -72,33 +73,21 @@ def respond(body: bytes, status: int = 200) -> Page:
 
 
 async def cached(
-    request: Request, parts: AppState, context: PageContext, make: Callable[[], tuple[bytes, int]]
+    request: Request,
+    parts: AppState,
+    context: PageContext,
+    make: Callable[[], tuple[bytes, int]],
+    asked: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer from the cache, which knows everything a page is made of: address, catalogue, day, reader and host."""
-    key = (
-        request.url.path,
-        request.url.query,
-        parts.snapshot().version,
-        parts.today(),
-        context.base_url,
-        context.fmt.unit,
-        context.fmt.locale_name,
-        context.language_prefix,
-        context.brand_name,
-        context.brand_css_url,
-        context.brand_logo_url,
-        (parts.settings.contact_url, parts.settings.browse_url),
-    )
-    kept = _KEPT.get(key)
-    if kept is not None:
-        return Page(kept)
+    """Make a page, and keep it for whoever asks the same; ``asked`` is the run to count each time."""
     body, status = await run_in_threadpool(make)
     made = Made(body=body, media_type=HTML, status=status, max_age_seconds=0)
-    answer = KeptAnswer(made)
+    page = KeptPage(made, route=request.scope.get("route"), asked=asked)
+    keep: Callable[[KeptPage], None] | None = request.scope.get(KEEP)
     # A page about a pasted configuration ends when the configuration is dropped; an error page is not worth keeping.
-    if status == 200 and "config:" not in request.url.query.lower().replace("%3a", ":"):
-        _KEPT.put(key, answer)
-    return Page(answer)
+    if keep is not None and status == 200 and "config:" not in request.url.query.lower().replace("%3a", ":"):
+        keep(page)
+    return Page(page)
 
 
 @router.api_route("/", methods=READ)
@@ -110,7 +99,14 @@ async def calculator(request: Request) -> Response:
 
     def make() -> tuple[bytes, int]:
         snapshot, today = parts.snapshot(), parts.today()
-        found = answer(request.query_params.multi_items(), snapshot, today, parts.policy, context.preferences)
+        found = answer(
+            request.query_params.multi_items(),
+            snapshot,
+            today,
+            parts.policy,
+            context.preferences,
+            cards_of_others=GpuListing.FITTING,
+        )
         page_url = context.absolute(f"/?{request.url.query}" if request.url.query else "/")
         page = calculator_page(
             context=context,
@@ -125,7 +121,7 @@ async def calculator(request: Request) -> Response:
         status = 200 if found.outcome is not None else 422
         return render("calculator.html", page, context.fmt.translations).encode(), status
 
-    return await cached(request, parts, context, make)
+    return await cached(request, parts, context, make, asked=dict(request.query_params))
 
 
 @router.post(PASTE_PATH)

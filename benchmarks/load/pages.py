@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from app.catalogue.snapshot import Snapshot
+from app.request import GpuListing
 from app.services.policy import Policy
 from app.web.answer import answer, choices
 from app.web.calculator import calculator_page
@@ -80,17 +82,14 @@ def shares(asked: Iterator[str], count: int) -> Shares:
     lists = choices(snapshot, today)
     total = Shares()
     for index, address in enumerate(islice(asked, 2 * count)):
-        pairs = [tuple(pair.split("=", 1)) for pair in address.partition("?")[2].split("&")]
-        found, estimate = _timed(lambda pairs=pairs: answer(pairs, snapshot, today, policy, {}))  # type: ignore[misc]
-        page, view_model = _timed(
-            lambda found=found: calculator_page(  # type: ignore[misc]
-                context=context, state=found.state, choices=lists, outcome=found.outcome, oembed_url="http://localhost/"
-            )
+        pairs = parse_qsl(address.partition("?")[2])
+        found, estimate = _timed(
+            partial(answer, pairs, snapshot, today, policy, {}, cards_of_others=GpuListing.FITTING)
         )
-        body, template = _timed(
-            lambda page=page: render("calculator.html", page, context.fmt.translations).encode()  # type: ignore[misc]
-        )
-        _packed, compression = _timed(lambda body=body: gzip.compress(body, GZIP_LEVEL, mtime=0))  # type: ignore[misc]
+        made = partial(calculator_page, context=context, choices=lists, oembed_url="http://localhost/")
+        page, view_model = _timed(partial(made, state=found.state, outcome=found.outcome))
+        text, template = _timed(partial(render, "calculator.html", page, context.fmt.translations))
+        _packed, compression = _timed(partial(gzip.compress, text.encode(), GZIP_LEVEL, mtime=0))
         if index >= count:
             total.estimate += estimate
             total.view_model += view_model
