@@ -41,6 +41,7 @@ from app.memory.blocks.parameters import (
     Projection,
 )
 from app.memory.blocks.recurrent import Convolution, DeltaNet, Mamba2, ShortConvolution
+from app.memory.images import ImageTokens
 
 __all__ = [
     "ActivationKind",
@@ -110,6 +111,8 @@ class Architecture:
     """Parameters of the text decoder beside embedding, layers and head (Gemma 4's per-layer embeddings)."""
     extra_parameters: tuple[Parameter, ...] = ()
     """Parameters outside the text decoder (a vision tower), which are frozen."""
+    image_tokens: ImageTokens | None = None
+    """What one image takes of a sequence, where the model sees images."""
     buffer_bytes: int = 0
     """Tables and masks that live beside the weights."""
     holds_embedding: bool = True

@@ -28,6 +28,11 @@ NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.AFTER_SUM: 2,
     BlockKind.PARALLEL: 1,
 }
+SAID_OUTSIDE = (
+    *("spatial_merge_size", "multimodal_projector_bias"),
+    *("mm_tokens_per_image", "vision_soft_tokens_per_image"),
+)
+"""Keys about images beside the text model's section, not in it."""
 NORMS_AROUND_EXPERTS = 3
 """What Gemma 4 adds where experts stand beside the MLP."""
 
@@ -65,7 +70,7 @@ def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrap
         merged["tie_word_embeddings"] = config["tie_word_embeddings"]
     elif wrapper is not None and "tie_word_embeddings" in wrapper.defaults and "tie_word_embeddings" not in text:
         merged["tie_word_embeddings"] = wrapper.defaults["tie_word_embeddings"]
-    for key in ("spatial_merge_size", "multimodal_projector_bias"):
+    for key in SAID_OUTSIDE:
         if key in config:
             merged[key] = config[key]
     return merged
@@ -124,6 +129,7 @@ class _Builder:
             text_extra_parameters=extra,
             buffer_bytes=family.buffer_bytes(reader) if family.buffer_bytes else 0,
             extra_parameters=self._tower(wrapper),
+            image_tokens=wrapper.images(self._vision(wrapper), reader) if wrapper else None,
             recognised=self.recognised and not self.family.approximate,
             notes=self._notes(wrapper),
         )
@@ -180,8 +186,10 @@ class _Builder:
     def _tower(self, wrapper: Wrapper | None) -> tuple[Parameter, ...]:
         if wrapper is None:
             return ()
-        section = self.reader.section("vision_config") or {}
-        return tuple(wrapper.tower(ConfigReader(section, wrapper.vision_defaults), self.reader, self.hidden_size))
+        return tuple(wrapper.tower(self._vision(wrapper), self.reader, self.hidden_size))
+
+    def _vision(self, wrapper: Wrapper) -> ConfigReader:
+        return ConfigReader(self.reader.section("vision_config") or {}, wrapper.vision_defaults)
 
     def _notes(self, wrapper: Wrapper | None) -> tuple[str, ...]:
         notes: list[str] = []
@@ -192,7 +200,7 @@ class _Builder:
         if self.family.note:
             notes.append(self.family.note)
         if wrapper is not None:
-            notes.append(mark("The vision tower is frozen; images add tokens to the sequence."))
+            notes.append(mark("The vision tower is frozen: it adds its weights."))
         return tuple(notes)
 
 

@@ -374,6 +374,8 @@ def _assumptions(
     architecture: Architecture, method: Method, policy: Policy, batch: Batch, layout: Layout
 ) -> tuple[str, ...]:
     lines = list(BASE_ASSUMPTIONS)
+    if architecture.image_tokens is not None:
+        lines.append(architecture.image_tokens.sentence)
     if not layout.is_single:
         lines.append(
             message(

@@ -131,6 +131,7 @@ def _from_shape(shape: HubShape, notes: Sequence[str]) -> FoundModel:
         model_type=architecture.model_type,
         recognised=architecture.recognised,
         max_position_embeddings=architecture.max_position_embeddings,
+        image_tokens=architecture.image_tokens,
     )
     note = sentences(*notes, shape.note or "") or None
     return FoundModel(
@@ -160,6 +161,7 @@ def _from_catalogue(found: Resolution) -> FoundModel:
         model_type=architecture.model_type,
         recognised=architecture.recognised,
         max_position_embeddings=architecture.max_position_embeddings,
+        image_tokens=architecture.image_tokens,
     )
     return FoundModel(architecture=architecture, summary=summary, reference=model.slug, note=found.note)
 
@@ -185,6 +187,7 @@ def _from_config(config: Mapping[str, Any], key: str, *, field: str) -> FoundMod
         model_type=architecture.model_type,
         recognised=architecture.recognised,
         max_position_embeddings=architecture.max_position_embeddings,
+        image_tokens=architecture.image_tokens,
     )
     return FoundModel(architecture=architecture, summary=summary, reference=summary.slug, note=None)
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from app.catalogue.facts import Commitment, Period
 from app.memory.device import Verdict
+from app.memory.images import ImageTokens
 from app.memory.result import Component, Notice, ParameterCounts, Phase, PhaseName
 from app.request import FieldSource, Run
 from app.speed.cost import shown_rate
@@ -232,6 +233,8 @@ class ModelSummary:
     model_type: str
     recognised: bool
     max_position_embeddings: int | None
+    image_tokens: ImageTokens | None = None
+    """What one image takes of a sequence, where the model sees images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

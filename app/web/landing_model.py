@@ -167,4 +167,8 @@ def _model_answers(
                 needs=figures[result.run.method.value],
             )
         answers.append(Answered(question=question, text=text.replace("\u00a0", " ")))
+    images = model.architecture.image_tokens
+    if images is not None:
+        question = _("How many tokens does an image take in {model}?").format(model=model.name)
+        answers.append(Answered(question=question, text=_(images.sentence).replace("\u00a0", " ")))
     return tuple(answers)

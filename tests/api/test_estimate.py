@@ -282,3 +282,11 @@ def test_a_model_that_cannot_be_split_so_leaves_the_others_of_a_comparison(clien
     assert small["estimate"] is None
     assert "32 layers" in small["error"]
     assert large["estimate"]["memory"]["required_bytes"] > 0
+
+
+def test_a_model_that_sees_says_what_an_image_takes(client: TestClient) -> None:
+    result = estimated(client, model="gemma-3-4b-it", gpus="none")
+    assert result["model"]["image_tokens"]["tokens"] == 256
+    assert result["model"]["image_tokens"]["sizing"] == "fixed"
+    assert "One image takes 256 tokens of the sequence; sequence_length counts them." in result["assumptions"]
+    assert estimated(client, model="llama-3-8b", gpus="none")["model"]["image_tokens"] is None

@@ -9,6 +9,16 @@ from typing import Any
 
 from app.memory.architecture import Parameter, ParameterKind
 from app.memory.config import ConfigReader
+from app.memory.families.image_tokens import (
+    Images,
+    beside_the_sequence,
+    merged_patches,
+    pooled,
+    rows_of_patches,
+    shuffle_ratio,
+    shuffled_tiles,
+    within_budget,
+)
 
 Tower = Callable[[ConfigReader, ConfigReader, int], Iterator[Parameter]]
 """Parameters by the vision configuration, the whole configuration and the text model's width."""
@@ -81,7 +91,7 @@ def llama4_vision(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -
     """Llama 4: patches through a linear layer, pixels shuffled into an adapter."""
     width, patch = vision.integer("hidden_size"), vision.integer("patch_size")
     patches = (vision.integer("image_size") // patch) ** 2 + 1
-    shuffled = int(width / vision.number("pixel_shuffle_ratio", 0.5) ** 2)
+    shuffled = int(width / shuffle_ratio(vision) ** 2)
     yield from bare(width)
     yield from bare(patches * width)
     yield from linear(vision.integer("num_channels") * patch * patch, width, bias=False)
@@ -184,6 +194,7 @@ class Wrapper:
     text: str
     """The model type of the text model."""
     tower: Tower
+    images: Images
     vision_defaults: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -202,16 +213,20 @@ SIGLIP = {"num_channels": 3, "image_size": 896, "patch_size": 14, "hidden_size":
           "num_hidden_layers": 27}  # fmt: skip
 
 WRAPPERS: Mapping[str, Wrapper] = {
-    "gemma3": Wrapper(text="gemma3_text", tower=siglip, vision_defaults=SIGLIP, defaults={"tie_word_embeddings": True}),
+    "gemma3": Wrapper(
+        text="gemma3_text", tower=siglip, images=pooled, vision_defaults=SIGLIP, defaults={"tie_word_embeddings": True}
+    ),
     "gemma4": Wrapper(
         text="gemma4_text",
         tower=gemma4_vision,
+        images=within_budget,
         vision_defaults={"patch_size": 16, "num_key_value_heads": 16, "head_dim": 72},
         defaults={"tie_word_embeddings": True},
     ),
     "qwen2_vl": Wrapper(
         text="qwen2_vl_text",
         tower=qwen2_vision,
+        images=merged_patches,
         vision_defaults={
             "depth": 32,
             "embed_dim": 1280,
@@ -223,6 +238,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "qwen2_5_vl": Wrapper(
         text="qwen2_5_vl_text",
         tower=qwen2_5_vision,
+        images=merged_patches,
         vision_defaults={
             "depth": 32,
             "hidden_size": 1280,
@@ -232,13 +248,18 @@ WRAPPERS: Mapping[str, Wrapper] = {
             "spatial_merge_size": 2,
         },
     ),
-    "qwen3_vl": Wrapper(text="qwen3_vl_text", tower=qwen_vision, vision_defaults=QWEN3_VISION),
-    "qwen3_vl_moe": Wrapper(text="qwen3_vl_moe_text", tower=qwen_vision, vision_defaults=QWEN3_VISION),
-    "qwen3_5": Wrapper(text="qwen3_5_text", tower=qwen_vision, vision_defaults=QWEN3_VISION),
-    "qwen3_5_moe": Wrapper(text="qwen3_5_moe_text", tower=qwen_vision, vision_defaults=QWEN3_VISION),
+    "qwen3_vl": Wrapper(text="qwen3_vl_text", tower=qwen_vision, images=merged_patches, vision_defaults=QWEN3_VISION),
+    "qwen3_vl_moe": Wrapper(
+        text="qwen3_vl_moe_text", tower=qwen_vision, images=merged_patches, vision_defaults=QWEN3_VISION
+    ),
+    "qwen3_5": Wrapper(text="qwen3_5_text", tower=qwen_vision, images=merged_patches, vision_defaults=QWEN3_VISION),
+    "qwen3_5_moe": Wrapper(
+        text="qwen3_5_moe_text", tower=qwen_vision, images=merged_patches, vision_defaults=QWEN3_VISION
+    ),
     "llama4": Wrapper(
         text="llama4_text",
         tower=llama4_vision,
+        images=shuffled_tiles,
         vision_defaults={
             "num_channels": 3,
             "image_size": 336,
@@ -254,6 +275,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "mllama": Wrapper(
         text="mllama_text_model",
         tower=mllama_vision,
+        images=beside_the_sequence,
         vision_defaults={
             "num_channels": 3,
             "image_size": 448,
@@ -269,8 +291,10 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "mistral3": Wrapper(
         text="mistral",
         tower=pixtral,
+        images=rows_of_patches,
         vision_defaults={
             "num_channels": 3,
+            "image_size": 1024,
             "patch_size": 16,
             "hidden_size": 1024,
             "intermediate_size": 4096,
