@@ -32,9 +32,9 @@ Each difference is also given in bytes a token and word of the vocabulary, the u
 `torch.cuda.max_memory_reserved()` of the whole process after 1,000 samples, each of its own length (3,234 ± 2,548
 tokens) and cut at the one given. Its options are those of the stack: FlashAttention is on for Yi and zephyr too
 (`swift/llm/utils/model.py:853`, 97e4d198b). Blocks that were cut for one length and fit no other are kept because the
-card has room, which can explain the rows of 4,096 tokens and more. At 512 to 2,048 nearly every sample is cut and lengths
-hardly differ, and still 1 to 8 GiB more were reserved than we say; why is not known, and no allocated figure was
-published to tell. The reserved interval for samples of many lengths is these runs', whatever the cause."""
+card has room, which can explain the rows of 4,096 tokens and more. At 512 to 2,048 nearly every sample is cut and
+lengths hardly differ, and still 1 to 8 GiB more were reserved than we say; why is not known, and no allocated figure
+was published to tell. The reserved interval for samples of many lengths is these runs', whatever the cause."""
 
 
 def measured_report(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) -> str:
