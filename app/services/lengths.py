@@ -25,6 +25,7 @@ from app.services.lengths_results import (
 from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.results import Links
 from app.services.text_lengths import MESSAGE_TOKENS, MeasuredText
+from app.spans import spanned
 
 PATH: Final = "/dataset"
 API_PATH: Final = "/api/v1/dataset-shape"
@@ -74,6 +75,7 @@ def known_figures(given: DatasetRequest) -> Known:
         raise RequestError(FieldError(field=field, message=text)) from None
 
 
+@spanned("dataset shape")
 def dataset_shape(
     given: DatasetRequest, known: Known, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY
 ) -> DatasetShapeResult:

@@ -23,6 +23,7 @@ from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.ranking import nearest_miss, ranked, within_limits
 from app.services.results import Reason, RecommendResult, RejectedCard
 from app.services.shortfall import nothing_holds, rejections
+from app.spans import spanned
 
 _NAMED: Final = 3
 """Cards named where many hold a run that nobody lets."""
@@ -44,6 +45,7 @@ class _Method:
         return run_name(self.assessment.run.method, self.assessment.model.summary.name)
 
 
+@spanned("recommend")
 def recommend(
     given: RecommendRequest, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY
 ) -> RecommendResult:

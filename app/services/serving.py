@@ -33,6 +33,7 @@ from app.services.serving_results import (
 from app.serving.capacity import Ask, Placement, degrees, fewest_cards, place
 from app.serving.support import lack
 from app.serving.weights import WeightFormat
+from app.spans import spanned
 
 PATH: Final = "/serve"
 API_PATH: Final = "/api/v1/serve"
@@ -44,6 +45,7 @@ _FORMATS: Final = {
 }
 
 
+@spanned("serve")
 def serve(given: ServeRequest, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> ServeResult:
     """Weights, cache, requests at once and offers. Raises :class:`app.request.RequestError`."""
     run = given.as_run()

@@ -31,6 +31,7 @@ from app.services.policy import DEFAULT_POLICY, Policy
 from app.services.solve_report import report
 from app.services.solved import LimitedBy, SolveResult
 from app.services.trial import Question, Trial
+from app.spans import spanned
 
 _DENSE_GPUS: Final = 16
 _SPARSE_STEP: Final = 8
@@ -39,6 +40,7 @@ _USUAL_RANK: Final = 64
 """The line along which a rank is first looked for goes through this one."""
 
 
+@spanned("solve")
 def solve(given: SolveRequest, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> SolveResult:
     """Answer one inverse question: the answer fits, and the value right after it does not.
 

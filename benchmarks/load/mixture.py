@@ -37,13 +37,14 @@ _FOUND: Final = frozenset({200, 302, 303, 404})
 class Mixture:
     """Requests without end; the same ones for the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, popular_share: float = POPULAR_SHARE, widgets: int = WIDGETS) -> None:
         self._random = random.Random(seed)
+        self._popular_share = popular_share
         catalogue = Snapshot.bundled()
         self._models = [model.slug for model in catalogue.models]
         self._gpus = [gpu.slug for gpu in catalogue.gpus]
         self._offers = [offer.id for offer in catalogue.offers()]
-        self._widgets = [self._widget() for _ in range(WIDGETS)]
+        self._widgets = [self._widget() for _ in range(widgets)]
         # Of a thousand requests. What the API is asked for is new each time; widgets are asked for again and again.
         self._kinds: Mapping[Callable[[], Asked], int] = {
             self._posted_estimate: 180,
@@ -73,7 +74,7 @@ class Mixture:
 
     def _run(self) -> dict[str, Any]:
         pick = self._random.choice
-        popular = self._random.random() < POPULAR_SHARE
+        popular = self._random.random() < self._popular_share
         return {
             "model": pick(POPULAR if popular else self._models),
             "method": pick(tuple(MethodKind)).value,
