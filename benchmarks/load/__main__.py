@@ -1,6 +1,6 @@
 """Every measurement, one after the other: ``python -m benchmarks.load``."""
 
-from benchmarks.load import embeds, memory_estimate, post_estimate
+from benchmarks.load import embeds, memory_estimate, pages, post_estimate
 
 if __name__ == "__main__":
     memory_estimate.main()
@@ -8,3 +8,5 @@ if __name__ == "__main__":
     post_estimate.main()
     print()
     embeds.main()
+    print()
+    pages.main()
