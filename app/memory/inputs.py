@@ -52,7 +52,8 @@ class Checkpointing(StrEnum):
     FULL = "full"
     SELECTIVE = "selective"
     REENTRANT = "reentrant"
-    """``full`` as Transformers 4 does it unless told otherwise: ``torch.utils.checkpoint`` with ``use_reentrant``."""
+    """``full`` as Transformers 4 did it unless told otherwise: ``torch.utils.checkpoint`` with ``use_reentrant`` around
+    the layer, and so around what FSDP hooks to it."""
 
     @property
     def repeats_every_layer(self) -> bool:

@@ -237,7 +237,7 @@ STREAM = 4 * 2048 * 1024 * 2
 
 
 def test_hooks_of_fsdp_hold_each_repeated_input_and_its_gradient() -> None:
-    """2 bytes a token and feature more for each layer, as traced under PyTorch 2.4.1 and 2.13.0 (docs/multi-gpu.md)."""
+    """2 bytes a token and feature more for each layer, as traced with Transformers 4.45.2 (docs/multi-gpu.md)."""
 
     def extra(layers: int) -> int:
         reentrant = checkpointed(Checkpointing.REENTRANT, Strategy.FSDP, layers)
