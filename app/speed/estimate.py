@@ -21,6 +21,8 @@ from app.messages import mark, message
 from app.speed.calibration import COVERAGE, Calibration
 from app.speed.communication import data_parallel_degree, exchange_seconds, exposed_seconds, resolved
 from app.speed.notes import CalibrationNote, calibration_note, cluster_assumptions, run_assumptions
+from app.speed.offload import SPREAD as OFFLOAD_SPREAD
+from app.speed.offload import copy_seconds, optimizer_seconds
 from app.speed.step import PartName, StepWork, step_work
 from app.speed.work import KernelStack
 
@@ -128,10 +130,8 @@ def _obstacle(method: Method, precision: Precision, batch: Batch, cluster: Clust
         obstacle = _Obstacle(message("{card} does not run FlashAttention-2.", card=device.name), {"attention": "sdpa"})
     elif method.quantization is not None and not device.supports_bitsandbytes:
         obstacle = _Obstacle(message("bitsandbytes does not run on {card}.", card=device.name))
-    elif cluster.offload is not Offload.NONE:
-        obstacle = _Obstacle(
-            mark("Speed with offloading is not modelled: it depends on the host's memory and processor.")
-        )
+    elif cluster.offload is not Offload.NONE and cluster.offload_target != "cpu":
+        obstacle = _Obstacle(mark("Speed with offloading to a disk is not modelled: it depends on the disk."))
     elif max(parallel) > 1:
         obstacle = _Obstacle(mark("Speed with tensor, pipeline, context or expert parallelism is not modelled."))
     return obstacle
@@ -189,8 +189,12 @@ def _speed(
     waiting = max(0.0, work.launches * calibration.seconds_per_launch - arithmetic)
     computing = arithmetic + waiting
     exchange = exchange_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
-    exposed = exposed_seconds(exchange, computing)
-    seconds = computing + exposed
+    exposed, updating = exposed_seconds(exchange, computing), 0.0
+    if cluster.offload is not Offload.NONE:
+        exposed += copy_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
+        updating = optimizer_seconds(cluster, work.exchange)
+        spread *= OFFLOAD_SPREAD
+    seconds = computing + exposed + updating
     tokens = batch.micro_batch_size * batch.sequence_length * batch.gradient_accumulation_steps
     tokens_per_second = tokens * data_parallel_degree(cluster) / seconds
     breakdown: list[tuple[str, float]] = [(name, part / fraction) for name, part in work.parts]
@@ -198,6 +202,8 @@ def _speed(
         breakdown.append((PartName.KERNEL_LAUNCHES, waiting))
     if exposed:
         breakdown.append((PartName.COMMUNICATION, exposed))
+    if updating:
+        breakdown.append((PartName.OPTIMIZER, updating))
     share = 1 / (work.rate * seconds)
     if cluster.strategy is Strategy.DEVICE_MAP:
         share /= cluster.num_gpus
@@ -207,6 +213,8 @@ def _speed(
         in_float32=precision.policy is PrecisionPolicy.FP32,
         skips_masked=work.skips_masked,
     )
+    if cluster.num_gpus > 1 or cluster.offload is not Offload.NONE:
+        assumptions += cluster_assumptions(cluster)
     return SpeedEstimate(
         tokens_per_second=tokens_per_second,
         tokens_per_second_low=tokens_per_second / spread,
@@ -215,9 +223,9 @@ def _speed(
         step_seconds=seconds,
         mfu=work.model_flops * share,
         hfu=work.hardware_flops * share,
-        bound_by=_bound(work, launches=waiting > 0, communication=exchange > computing),
+        bound_by=_bound(work, launches=waiting > 0, communication=max(exchange, exposed) > computing),
         breakdown=tuple(breakdown),
-        assumptions=assumptions if cluster.num_gpus == 1 else assumptions + cluster_assumptions(cluster),
+        assumptions=assumptions,
         calibration=note,
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.memory.inputs import Cluster, Strategy
+from app.memory.inputs import Cluster, Offload, Strategy
 from app.messages import counted, mark, message
 from app.speed.calibration import Efficiency, Level
 from app.speed.communication import DEFAULT_NETWORK_GBIT_PER_SECOND, data_parallel_degree
@@ -80,8 +80,16 @@ def run_assumptions(calibration: str, *, waits_for_host: bool, in_float32: bool,
 
 @lru_cache
 def cluster_assumptions(cluster: Cluster) -> tuple[str, ...]:
-    """What its speed on several cards rests on beyond that; the strategy is not ``auto``."""
+    """What its speed on several cards, or with a host's help, rests on beyond that; several have a strategy that is not
+    ``auto``."""
     lines: list[str] = []
+    if cluster.offload is not Offload.NONE:
+        lines.append(
+            mark(
+                "What is kept in the host's memory is copied, and updated there, at the pace of 14 published runs from "
+                "two sources; hosts differ, so the interval is wider."
+            )
+        )
     if data_parallel_degree(cluster) > 1:
         lines.append(mark("The exchange between GPUs hides behind up to 90 % of the arithmetic."))
         if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:

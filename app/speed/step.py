@@ -13,6 +13,7 @@ from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.inputs import AttentionImplementation, Batch, Cluster, Method, PrecisionPolicy, Strategy
 from app.speed.communication import Exchange, optimizer_shards
+from app.speed.offload import OPTIMIZER
 from app.speed.shape import AttentionShape, run_shape
 from app.speed.work import KernelStack
 
@@ -100,7 +101,8 @@ def step_work(
         parts.append((PartName.DEQUANTISATION, times * seconds))
     if shape.cast_bytes:
         parts.append((PartName.WEIGHT_CASTS, times * shape.cast_bytes / bandwidth))
-    parts.append((PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth))
+    if cluster.offload not in OPTIMIZER:
+        parts.append((PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth))
     arithmetic = attending + (matmul if matmul >= weights else 0.0) + (head + logits if head >= logits else 0.0)
     return StepWork(
         parts=parts,

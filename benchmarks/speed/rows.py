@@ -128,7 +128,7 @@ def read_rows() -> tuple[tuple[MeasuredRun, ...], tuple[ExcludedRun, ...]]:
         for row in csv.DictReader(file):
             rule = next((name for name, breaks in RULES if breaks(row)), None)
             if rule is None:
-                runs.append(_run(row))
+                runs.append(measured_run(row))
             else:
                 excluded.append(ExcludedRun(id=row["id"], source=publisher(row["source"]), rule=rule))
     return tuple(runs), tuple(excluded)
@@ -191,7 +191,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     (
         "impossible: more than 85 % of the card's dense rate over whole steps",
-        lambda row: _hardware_utilisation(_run(row)) > IMPOSSIBLE_HARDWARE_UTILISATION,
+        lambda row: _hardware_utilisation(measured_run(row)) > IMPOSSIBLE_HARDWARE_UTILISATION,
     ),
 )
 """Why a row is left out, tried in this order."""
@@ -202,7 +202,8 @@ def _hardware_utilisation(run: MeasuredRun) -> float:
     return 0.0 if work is None else work.hardware_flops / work.rate / run.step_seconds
 
 
-def _run(row: dict[str, str]) -> MeasuredRun:
+def measured_run(row: dict[str, str]) -> MeasuredRun:
+    """A complete row as a run."""
     source = publisher(row["source"])
     device = devices()[GPUS[row["gpu"]]]
     num_gpus = int(row["num_gpus"])

@@ -18,6 +18,7 @@ from benchmarks.speed.evaluation import (
     leave_one_source_out,
 )
 from benchmarks.speed.fitting import fit
+from benchmarks.speed.offload import print_offload
 from benchmarks.speed.pairs import Pair, pairs
 from benchmarks.speed.report import FACTOR, coverage, grouped, reasons, summary
 from benchmarks.speed.rows import ExcludedRun, read_rows
@@ -42,6 +43,7 @@ def main() -> None:
     print_pairs(list(pairs(predictions)), every=arguments.pairs)
     print_sweeps()
     print_article()
+    print_offload()
     print_timing()
 
 
