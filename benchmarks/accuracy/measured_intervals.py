@@ -93,6 +93,42 @@ def with_varying_lengths(items: Sequence[MeasuredComparison]) -> list[MeasuredCo
     return [item for item in items if item.run.statistic == "reserved" and not item.run.request.get("packing")]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntervalKind:
+    """What one interval is made from: measured values as multiples of our allocated peak."""
+
+    statistic: str
+    lengths_vary: bool
+    items: Sequence[MeasuredComparison]
+    values: Sequence[float]
+
+    def held_out(self, key: Key) -> float | None:
+        """Coverage without each group's own runs; None where there is only one group."""
+        if len({key(item) for item in self.items}) == 1:
+            return None
+        return round(leave_out(self.items, self.values, key).share, 4)
+
+
+def interval_kinds(items: Sequence[MeasuredComparison]) -> tuple[IntervalKind, ...]:
+    """The intervals that measured runs set: allocated, and reserved with and without samples of many lengths."""
+    counted = [item for item in items if item.counts_for_target]
+    device, varying = with_device(items), with_varying_lengths(items)
+    return (
+        IntervalKind(
+            statistic="allocated", lengths_vary=False, items=counted, values=[1 + excess(item) for item in counted]
+        ),
+        IntervalKind(
+            statistic="reserved", lengths_vary=False, items=device, values=[1 + reserved_share(item) for item in device]
+        ),
+        IntervalKind(
+            statistic="reserved",
+            lengths_vary=True,
+            items=varying,
+            values=[1 + reserved_excess(item) for item in varying],
+        ),
+    )
+
+
 def describe(values: Sequence[float]) -> str:
     """5th percentile, median and 95th."""
     ascending = sorted(values)
@@ -123,19 +159,11 @@ def main() -> int:
     print("slack over the measured allocated peak, 5 %, median, 95 %")
     print("  all runs        ", describe([slack_share(item) for item in device]))
     print("  nearly full card", describe([slack_share(item) for item in nearly_full(items)]))
-    counted = [item for item in items if item.counts_for_target]
-    varying = with_varying_lengths(items)
     print("as a multiple of our allocated peak: conformal ends, and coverage without the model's or table's own runs")
-    for words, members, values in (
-        ("allocated, tier A      ", counted, [1 + excess(item) for item in counted]),
-        ("reserved, equal lengths", device, [1 + reserved_share(item) for item in device]),
-        ("reserved, varying ones ", varying, [1 + reserved_excess(item) for item in varying]),
-    ):
-        low, high = conformal(values)
-        keys = [key for key in (model_of, table_of) if len({key(item) for item in members}) > 1]
-        found = [leave_out(members, values, key) for key in keys]
-        held_out = " ".join(f"{one.covered}/{one.count}" for one in found)
-        print(f"  {words} {low:.4f} {high:.4f}   {held_out}")
+    for kind in interval_kinds(items):
+        low, high = conformal(kind.values)
+        words = f"{kind.statistic}, {'many lengths' if kind.lengths_vary else 'one length'}"
+        print(f"  {words:24} {len(kind.items)} {low:.4f} {high:.4f}", kind.held_out(model_of), kind.held_out(table_of))
     print("allocated over several GPUs, weights sharded (FSDP), less one")
     for words, trains_base in (("full fine-tuning", True), ("adapters        ", False)):
         print(f"  {words}", describe([excess(item) for item in sharded(trains_base=trains_base)]))

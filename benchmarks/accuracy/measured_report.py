@@ -10,17 +10,13 @@ from benchmarks.accuracy.explain import percent
 from benchmarks.accuracy.measured import MeasuredComparison, MeasuredRun
 from benchmarks.accuracy.measured_intervals import (
     CONTEXT_BYTES,
+    IntervalKind,
     Key,
     conformal,
-    excess,
-    leave_out,
+    interval_kinds,
     model_of,
     nearly_full,
-    reserved_excess,
-    reserved_share,
     table_of,
-    with_device,
-    with_varying_lengths,
 )
 
 FAR = 0.10
@@ -97,20 +93,18 @@ above, k = ⌊(n + 1) ÷ 20⌋. *Without its own* counts coverage on runs that h
 with an interval set on the others alone."""
 
 
+RESERVED_NAMES = ("reserved, sequences of one length", "reserved, samples of many lengths")
+
+
 def _coverage(items: Sequence[MeasuredComparison]) -> Iterator[str]:
-    device, varying = with_device(items), with_varying_lengths(items)
-    counted = [item for item in items if item.counts_for_target]
     yield INTERVALS + "\n"
     yield "| interval | n | multiples of our allocated peak | without its own table's | without its own model's |"
     yield "| --- | --: | --: | --: | --: |"
-    for name, members, values in (
-        ("allocated", counted, [1 + excess(item) for item in counted]),
-        ("reserved, sequences of one length", device, [1 + reserved_share(item) for item in device]),
-        ("reserved, samples of many lengths", varying, [1 + reserved_excess(item) for item in varying]),
-    ):
-        low, high = conformal(values)
-        cells = [_held_out(members, values, key) for key in (table_of, model_of)]
-        yield f"| {name} | {len(members)} | {low:.3f} to {high:.3f} | {' | '.join(cells)} |"
+    for kind in interval_kinds(items):
+        low, high = conformal(kind.values)
+        cells = [_held_out(kind, key) for key in (table_of, model_of)]
+        name = "allocated" if kind.statistic == "allocated" else RESERVED_NAMES[kind.lengths_vary]
+        yield f"| {name} | {len(kind.items)} | {low:.3f} to {high:.3f} | {' | '.join(cells)} |"
     full = nearly_full(items)
     required = sum(
         item.estimate.required.low_bytes <= (item.run.device_bytes or 0) <= item.estimate.required.high_bytes
@@ -123,11 +117,9 @@ def _coverage(items: Sequence[MeasuredComparison]) -> Iterator[str]:
     )
 
 
-def _held_out(items: Sequence[MeasuredComparison], values: Sequence[float], key: Key) -> str:
-    if len({key(item) for item in items}) == 1:
-        return "one only"
-    found = leave_out(items, values, key)
-    return f"{found.covered} ({100 * found.share:.0f} %)"
+def _held_out(kind: IntervalKind, key: Key) -> str:
+    share = kind.held_out(key)
+    return "one only" if share is None else f"{share * len(kind.items):.0f} ({100 * share:.0f} %)"
 
 
 def _far(items: Sequence[MeasuredComparison]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from benchmarks.accuracy.comparison import Comparison, compare_all, is_supported
 from benchmarks.accuracy.distribution import CLOSE, Distribution, by_option, by_phase, by_source
 from benchmarks.accuracy.explain import title, worst
 from benchmarks.accuracy.measured import SHARDED, MeasuredComparison, MeasuredRun, compare_all_measured, load_measured
+from benchmarks.accuracy.measured_intervals import IntervalKind, conformal, interval_kinds, model_of, table_of
 from benchmarks.accuracy.reference import Inexpressible, ReferenceCase, load
 from benchmarks.accuracy.strategies import strategies
 
@@ -67,6 +68,7 @@ def _traced(items: Sequence[Comparison], left_out: Sequence[Inexpressible | Refe
 def _measured(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) -> dict[str, Any]:
     return {
         "target": _coverage([item for item in items if item.counts_for_target]),
+        "intervals": [_interval(kind) for kind in interval_kinds(items)],
         "groups": [
             {"statistic": statistic, "source": source, **_coverage(members)}
             for (statistic, source), members in _grouped(
@@ -115,6 +117,20 @@ def _several_gpus(items: Sequence[MeasuredComparison]) -> dict[str, Any]:
         "groups": [
             {**dict(zip(names, key, strict=True)), **_coverage(members)} for key, members in sorted(groups.items())
         ],
+    }
+
+
+def _interval(kind: IntervalKind) -> dict[str, Any]:
+    """An interval as multiples of our allocated peak, and the share of runs that had no part in it and lie within."""
+    low, high = conformal(kind.values)
+    held_out = {key.__name__: kind.held_out(key) for key in (table_of, model_of)}
+    return {
+        "statistic": kind.statistic,
+        "lengths_vary": kind.lengths_vary,
+        "runs": len(kind.items),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        **{f"share_without_own_{name.removesuffix('_of')}": found for name, found in held_out.items()},
     }
 
 
