@@ -35,3 +35,12 @@ def test_every_metric_that_is_named_is_exposed() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", SECURITY + GUIDE))))
 def test_every_link_leads_somewhere(link: str) -> None:
     assert (ROOT / "docs" / link).exists()
+
+
+def test_every_risk_has_its_test() -> None:
+    rows = [line.strip("|").split(" | ") for line in SECURITY.splitlines() if line.startswith("| ")]
+    risks = [row for row in rows if row[0].strip() not in {"risk", "attack"}]
+    assert [row[0].split()[0] for row in risks[:10]] == [str(number) for number in range(1, 11)]
+    assert len(risks) > 25
+    for risk, _answer, test in risks:
+        assert "`tests/" in test, risk
