@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from tests.conftest import TODAY, missing
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-START_SECONDS = 60
+START_SECONDS = 120
 
 SHIFTS = """
 window.shift = 0;
