@@ -7,6 +7,7 @@ from typing import Any, Final
 from app.memory.inputs import MethodKind
 from app.messages import mark
 from app.services.accuracy import accuracy
+from app.web.accuracy_scatter import Scatter, scatter
 from app.web.components import Fact, Note, PageMeta
 from app.web.formatting import Formatter
 from app.web.landing import Answered, Cell, Row
@@ -42,6 +43,7 @@ class AccuracyPage:
     measured: tuple[Row, ...]
     several_text: str
     several: tuple[Row, ...]
+    scatter: Scatter
     worst_traced: tuple[Note, ...]
     worst_measured: tuple[Note, ...]
     speed_text: str
@@ -142,6 +144,7 @@ def accuracy_page(context: PageContext) -> AccuracyPage:
             median=_share(memory["several_gpus"]["target"]["median"], fmt),
         ),
         several=tuple(_interval_row(_strategy(group, fmt), group, fmt) for group in memory["several_gpus"]["groups"]),
+        scatter=scatter(measured["runs"], fmt),
         worst_traced=tuple(_traced_note(case, fmt) for case in traced["largest"][:WORST]),
         worst_measured=tuple(_measured_note(case, fmt) for case in measured["largest"][:WORST]),
         speed_text=_(

@@ -68,6 +68,15 @@ def _traced(items: Sequence[Comparison], left_out: Sequence[Inexpressible | Refe
 def _measured(runs: Sequence[MeasuredRun], items: Sequence[MeasuredComparison]) -> dict[str, Any]:
     return {
         "target": _coverage([item for item in items if item.counts_for_target]),
+        "runs": [
+            {
+                "case": item.run.id,
+                "statistic": item.run.statistic,
+                "estimated_bytes": item.estimated_bytes,
+                "measured_bytes": item.run.measured_bytes,
+            }
+            for item in items
+        ],
         "intervals": [_interval(kind) for kind in interval_kinds(items)],
         "groups": [
             {"statistic": statistic, "source": source, **_coverage(members)}
