@@ -31,6 +31,7 @@ NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
 SAID_OUTSIDE = (
     *("spatial_merge_size", "multimodal_projector_bias"),
     *("mm_tokens_per_image", "vision_soft_tokens_per_image"),
+    *("vision_feature_layer", "vision_feature_select_strategy", "scale_factor", "downsample_ratio", "projection_dim"),
 )
 """Keys about images beside the text model's section, not in it."""
 NORMS_AROUND_EXPERTS = 3
@@ -65,7 +66,8 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
 def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrapper | None) -> dict[str, Any]:
     """The text model's configuration; whether the head is tied is the whole model's to say."""
     model_type = text.get("model_type") or (wrapper.text if wrapper else config.get("model_type"))
-    merged = {**text, "model_type": model_type, "vision_config": config.get("vision_config")}
+    assumed = wrapper.text_defaults if wrapper and model_type == wrapper.text else {}
+    merged = {**assumed, **text, "model_type": model_type, "vision_config": config.get("vision_config")}
     if "tie_word_embeddings" in config:
         merged["tie_word_embeddings"] = config["tie_word_embeddings"]
     elif wrapper is not None and "tie_word_embeddings" in wrapper.defaults and "tie_word_embeddings" not in text:

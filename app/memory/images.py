@@ -36,7 +36,9 @@ class ImageTokens:
     token_side_pixels: int | None = None
     """One token stands for a square of this side, where an image keeps its size."""
     row_tokens: int = 0
-    """Tokens that end each row of them."""
+    """Tokens that end each row of them, or of tiles."""
+    tile_tokens: int = 0
+    """Tokens that each tile of a larger image adds, with what separates them."""
     max_tiles: int | None = None
     """Most tiles of ``side_pixels`` that an image is cut into."""
     max_tokens: int | None = None
@@ -70,7 +72,7 @@ class ImageTokens:
                     "One image takes {tokens} tokens of the sequence, a larger one {more} more for each of up to "
                     "{tiles} tiles of {side} × {side} pixels, {most} at most; sequence_length counts them.",
                     tokens=self.tokens,
-                    more=self.tokens + 1,
+                    more=self.tile_tokens,
                     tiles=self.max_tiles or 0,
                     side=self.side_pixels or 0,
                     most=self.max_tokens or 0,

@@ -44,7 +44,7 @@ def test_every_model_that_sees_says_what_an_image_takes(model_type: str) -> None
 
 
 def test_gemma_3_makes_256_tokens_of_every_image() -> None:
-    """Gemma 3 report, arXiv 2503.19786, section 2.1: 896 × 896 pixels, 256 vectors."""
+    """transformers 5.23 ``processing_gemma3.py``, ``image_seq_length``; its makers say the same of 896 × 896 pixels."""
     images = images_of("gemma3", {"image_size": 896, "patch_size": 14}, mm_tokens_per_image=256)
     assert (images.sizing, images.tokens, images.side_pixels) == (ImageSizing.FIXED, 256, 896)
     assert images_of("gemma3", {}, mm_tokens_per_image=64).tokens == 64
@@ -59,12 +59,10 @@ def test_gemma_4_scales_to_its_budget() -> None:
 
 @pytest.mark.parametrize(("model_type", "side"), [("qwen2_vl", 28), ("qwen2_5_vl", 28), ("qwen3_vl", 32)])
 def test_qwen_takes_a_token_a_merged_patch(model_type: str, side: int) -> None:
-    """Qwen2-VL, arXiv 2409.12191, section 2.1: 224 × 224 pixels are 66 tokens, two marks among them."""
+    """transformers 5.23 ``smart_resize``: 1,024 pixels round to 37 patches of 28, 1,369 tokens, or 32 of 32."""
     images = images_of(model_type, {})
     assert images.token_side_pixels == side
-    assert images.tokens == round(1024 / side) ** 2
-    if side == 28:
-        assert (224 // side) ** 2 + 2 == 66
+    assert images.tokens == {28: 1369, 32: 1024}[side]
 
 
 def test_mistral_3_ends_each_row_of_merged_patches() -> None:
@@ -72,7 +70,7 @@ def test_mistral_3_ends_each_row_of_merged_patches() -> None:
     images = images_of("mistral3", {"image_size": 1540, "patch_size": 14}, spatial_merge_size=2)
     assert (images.token_side_pixels, images.row_tokens, images.max_tokens) == (28, 1, 55 * 56)
     assert images.tokens == 37 * 38
-    # Pixtral 12B, arXiv 2410.07073, section 2.1: patches of 16 are not merged, each row has its break
+    # Pixtral's patches of 16 are not merged
     assert images_of("mistral3", {"image_size": 1024, "patch_size": 16}, spatial_merge_size=1).tokens == 64 * 65
 
 

@@ -140,19 +140,24 @@ def gemma4_vision(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -
     yield from linear(width, hidden_size, bias=False)
 
 
-def pixtral(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
-    """Mistral 3: Pixtral, whose patches are merged and projected (``modeling_mistral3.py``)."""
+def pixtral_encoder(vision: ConfigReader) -> Iterator[Parameter]:
+    """``modeling_pixtral.py``: RMS norms and gated MLPs without biases."""
     width, patch, layers = (
         vision.integer("hidden_size"),
         vision.integer("patch_size"),
         vision.integer("num_hidden_layers"),
     )
-    merge = whole.integer("spatial_merge_size", 2)
-    bias = whole.boolean("multimodal_projector_bias")
-    yield from bare(vision.integer("num_channels") * patch * patch * width)
+    yield from bare(vision.integer("num_channels", 3) * patch * patch * width)
     yield from bare(width, 2 * layers + 1)
     yield from linear(width, width, 4 * layers, bias=False)
     yield from linear(width, vision.integer("intermediate_size"), 3 * layers, bias=False)
+
+
+def pixtral(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
+    """Mistral 3: Pixtral, whose patches are merged and projected (``modeling_mistral3.py``)."""
+    width, merge = vision.integer("hidden_size"), whole.integer("spatial_merge_size", 2)
+    bias = whole.boolean("multimodal_projector_bias")
+    yield from pixtral_encoder(vision)
     yield from bare(width)
     yield from linear(width * merge * merge, width, bias=False)
     yield from linear(width, hidden_size, bias=bias)
@@ -197,6 +202,8 @@ class Wrapper:
     images: Images
     vision_defaults: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    text_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration class of ``text`` assumes and published configurations leave out."""
 
 
 QWEN3_VISION = {
