@@ -105,8 +105,11 @@ class Assessment:
         verdict, reason = judge(estimate, gpu.device, self.groups.method, self.groups.precision, self.groups.batch)
         return estimate, verdict, reason
 
-    def card(self, gpu: CatalogueGpu) -> CardFit:
-        """One card of the catalogue against the run, with its cheapest offer."""
+    def card(self, gpu: CatalogueGpu, *, counts_cards: bool = True) -> CardFit:
+        """One card of the catalogue against the run, with its cheapest offer.
+
+        ``counts_cards`` says how many would hold it where one does not: the dearest part by far.
+        """
         estimate, verdict, reason = self.judged(gpu)
         usable = gpu.device.usable_bytes
         holds = verdict in {Verdict.FITS, Verdict.TIGHT}
@@ -124,12 +127,17 @@ class Assessment:
             reason=reason,
             headroom_bytes=usable - estimate.required_bytes,
             max_micro_batch_size=largest_micro_batch(estimate, usable),
-            min_gpus=self.fewest_gpus(gpu) if verdict is Verdict.DOES_NOT_FIT else self.run.num_gpus,
+            min_gpus=self._min_gpus(gpu, verdict, counts_cards=counts_cards),
             speed=speed_report(going.speed) if isinstance(going, Pace) else None,
             time=time_report(job) if job else None,
             cost=cost,
             offer=cost.offer if cost else cheapest,
         )
+
+    def _min_gpus(self, gpu: CatalogueGpu, verdict: Verdict, *, counts_cards: bool) -> int | None:
+        if verdict is not Verdict.DOES_NOT_FIT:
+            return self.run.num_gpus
+        return self.fewest_gpus(gpu) if counts_cards else None
 
     def fewest_gpus(self, gpu: CatalogueGpu) -> int | None:
         """The smallest number of these cards that holds the run, fully sharded, or None."""

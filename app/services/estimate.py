@@ -31,8 +31,12 @@ MAX_SUGGESTIONS: Final = 8
 
 
 @spanned("estimate")
-def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> EstimateResult:
+def estimate(
+    given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY, *, counts_cards: bool = True
+) -> EstimateResult:
     """What a run takes, on the chosen card and on the others.
+
+    Without ``counts_cards`` it is told how many of a card that does not hold it would only where none does.
 
     Raises :class:`app.request.RequestError` for an unknown model or card, a bad config or contradicting fields.
     ``today`` decides which offers are recent enough.
@@ -60,7 +64,7 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
         speed=speed_report(going.speed) if going else None,
         time=time_report(going.job) if going else None,
         cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.groups.cluster) if going and gpu else None,
-        gpus=_cards(assessment),
+        gpus=_cards(assessment, counts_cards=counts_cards),
         suggestions=_suggestions(assessment, memory, gpu, verdict, going),
         assumptions=(
             *filter(None, [assessment.model.source]),
@@ -81,7 +85,7 @@ def _reference(given: Run, assessment: Assessment) -> dict[str, str]:
     return {"model": assessment.model.reference} if given.config is not None else {}
 
 
-def _cards(assessment: Assessment) -> tuple[CardFit, ...]:
+def _cards(assessment: Assessment, *, counts_cards: bool) -> tuple[CardFit, ...]:
     listing = assessment.run.gpus
     if listing is GpuListing.NONE:
         return ()
@@ -89,7 +93,10 @@ def _cards(assessment: Assessment) -> tuple[CardFit, ...]:
     if listing is GpuListing.FITTING:
         # What would make the others hold it is the dearest part of describing a card, and nobody asks for it.
         cards = (gpu for gpu in cards if assessment.judged(gpu)[1] in {Verdict.FITS, Verdict.TIGHT})
-    return tuple(assessment.card(gpu) for gpu in cards)
+    found = tuple(assessment.card(gpu, counts_cards=counts_cards) for gpu in cards)
+    if counts_cards or any(card.verdict in {Verdict.FITS, Verdict.TIGHT} for card in found):
+        return found
+    return tuple(assessment.card(gpu) for gpu in assessment.snapshot.gpus) if listing is GpuListing.ALL else found
 
 
 def _going(assessment: Assessment, gpu: CatalogueGpu | None, verdict: VerdictReport | None) -> Pace | None:
@@ -139,6 +146,18 @@ def _warnings(assessment: Assessment, memory: MemoryEstimate, gpu: CatalogueGpu 
             Notice(
                 "offer_gone",
                 message("The offer {offer} is not there for this card: the cheapest counts instead.", offer=run.offer),
+            )
+        )
+    images = summary.image_tokens
+    if images is not None and images.least > run.sequence_length:
+        notices.append(
+            Notice(
+                "images_beyond_sequence",
+                message(
+                    "One image takes {tokens} tokens: sequences of {asked} hold text only.",
+                    tokens=images.least,
+                    asked=run.sequence_length,
+                ),
             )
         )
     limit = summary.max_position_embeddings

@@ -69,7 +69,7 @@ def answer(
         texts["model"] = DEFAULT_MODEL
     try:
         given: Run = parse_query(texts.items(), ignore_unknown=True)
-        result = estimate(_listing_all(given), snapshot, today, policy)
+        result = estimate(_listing_all(given), snapshot, today, policy, counts_cards=False)
     except RequestError as problem:
         return Answer(state=state_of(texts, None, problem.errors), outcome=None)
     chosen = {**chosen_fields(given), "model": result.run.model, **preferences}
@@ -105,7 +105,7 @@ def _by_method(
         other = given.model_copy(update=changes)
         other.model_fields_set.discard("quantization")
         try:
-            found.append(estimate(other, snapshot, today, policy))
+            found.append(estimate(other, snapshot, today, policy, counts_cards=False))
         except RequestError:
             continue
     return tuple(found)
