@@ -47,6 +47,11 @@ class ImageTokens:
     """States of one image that cross-attention layers read, where images stand beside the sequence."""
 
     @property
+    def least(self) -> int:
+        """Tokens that every image takes; 0 where a small one takes fewer than is known."""
+        return self.tokens if self.sizing in {ImageSizing.FIXED, ImageSizing.TILES} else 0
+
+    @property
     def sentence(self) -> str:
         """The same in words."""
         match self.sizing:

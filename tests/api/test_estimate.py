@@ -290,3 +290,11 @@ def test_a_model_that_sees_says_what_an_image_takes(client: TestClient) -> None:
     assert result["model"]["image_tokens"]["sizing"] == "fixed"
     assert "One image takes 256 tokens of the sequence; sequence_length counts them." in result["assumptions"]
     assert estimated(client, model="llama-3-8b", gpus="none")["model"]["image_tokens"] is None
+
+
+@pytest.mark.parametrize(("sequence_length", "warned"), [(255, True), (256, False)])
+def test_sequences_too_short_for_an_image_are_named(client: TestClient, sequence_length: int, warned: bool) -> None:
+    result = estimated(client, model="gemma-3-4b-it", sequence_length=sequence_length, gpus="none")
+    texts = {notice["code"]: notice["text"] for notice in result["warnings"]}
+    expected = "One image takes 256 tokens: sequences of 255 hold text only."
+    assert texts.get("images_beyond_sequence") == (expected if warned else None)
