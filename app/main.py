@@ -29,9 +29,8 @@ from app.catalogue.hub import HubModels
 from app.catalogue.hub_client import HubClient
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
-from app.mcp import PATH as MCP_PATH
-from app.mcp import McpEndpoint
 from app.ops.body_limit import BodyLimit
+from app.ops.late import Endpoint, Late
 from app.ops.rate_store import RateStore, rate_store
 from app.ops.surround import add_rate_limit, outermost
 from app.services.lengths import PATH as DATASET_PATH
@@ -46,6 +45,8 @@ from app.web.language import LanguagePrefix
 logger = logging.getLogger(__name__)
 
 API_PREFIX: Final = "/api/v1"
+
+MCP_PATH: Final = "/mcp"
 
 PUBLIC_UPLOADS: Final = {DATASET_PATH: dataset_pages.MAX_UPLOAD_BYTES, dataset.PATH: dataset.MAX_BODY_BYTES}
 """Ends of the addresses (a page has one in each language) that take more than a calculation does, and how much."""
@@ -78,7 +79,7 @@ def create_app(
         if snapshot is None:
             catalogue = CatalogueService(database, poll_seconds=settings.catalogue_poll_seconds)
     parts = _parts(settings, catalogue, snapshot, configs, hub, today or _utc_today)
-    tools = McpEndpoint(parts)
+    tools = Late(lambda: _tools(parts))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -164,6 +165,13 @@ def _hub(settings: Settings, database: Database) -> HubModels | None:
         max_bytes=settings.hub_max_bytes,
     )
     return HubModels(client, database, cache_days=settings.hub_cache_days, limit=settings.max_stored_configs)
+
+
+def _tools(parts: AppState) -> Endpoint:
+    # Its SDK takes as long to load as everything else of the service that is not the framework.
+    from app.mcp import McpEndpoint
+
+    return McpEndpoint(parts)
 
 
 def _admin(settings: Settings, catalogue: CatalogueService, parts: AppState) -> AdminState:
