@@ -151,6 +151,8 @@ def missing(catalogue: Catalog) -> list[Message]:
 def write(language: str, catalogue: Catalog) -> None:
     """Keep a catalogue: places without lines, nothing that is no longer used."""
     catalogue.obsolete.clear()
+    catalogue.project, catalogue.version, catalogue.msgid_bugs_address = "VRAM Fit", "1", ""
+    catalogue.last_translator, catalogue.language_team = "", ""
     with (LOCALE / f"{language}.po").open("wb") as file:
         write_po(file, catalogue, width=120, include_lineno=False, omit_header=False)
 
@@ -160,6 +162,7 @@ def main() -> int:
     template, left = template_catalogue(), 0
     for path in sorted(LOCALE.glob("*.po")):
         catalogue = read(path.stem)
+        template.creation_date = catalogue.creation_date  # the day would be the only change of most runs
         catalogue.update(template, no_fuzzy_matching=True)
         write(path.stem, catalogue)
         for entry in missing(catalogue):
