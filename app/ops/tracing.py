@@ -69,8 +69,14 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            await run_in_threadpool(self._provider.shutdown)  # sends what is still held
+
+            async def last(message: Message) -> None:
+                # The server ends as soon as it is told that all is done; what is still held is sent before.
+                if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+                    await run_in_threadpool(self._provider.shutdown)
+                await send(message)
+
+            await self.app(scope, receive, last)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
