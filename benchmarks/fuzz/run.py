@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
+from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -68,9 +69,9 @@ def one_process(inputs: int, seed: int) -> Part:
         shares[stateful.NAME] = 1 - sum(shares.values())
         for turn in range(1, TURNS + 1):
             for door in doors:
-                wanted = round(inputs * shares[door.name] * turn / TURNS)
+                wanted = ceil(inputs * shares[door.name] * turn / TURNS)
                 _until(seen[door.name], wanted, seed, partial(_generated, door, seen[door.name]))
-            wanted = round(inputs * shares[stateful.NAME] * turn / TURNS)
+            wanted = ceil(inputs * shares[stateful.NAME] * turn / TURNS)
             _until(seen[stateful.NAME], wanted, seed, lambda _, number: stateful.one_round(machine, number))
             memory.append(Memory(inputs=sum(one.inputs for one in seen.values()), resident_bytes=settled_bytes()))
             print(

@@ -15,7 +15,7 @@ def test_a_short_fuzz_run_finds_nothing_wrong() -> None:
     assert {name: one.failures for name, one in record.seen.items() if one.failed} == {}
     assert all(one.inputs for one in record.seen.values())
     assert sum(one.inputs for one in record.seen.values()) >= 600
-    assert "nothing failed" in record.text() or "NOT good" in record.text()
+    assert f"{sum(one.inputs for one in record.seen.values()):,} inputs" in record.text()
 
 
 def test_what_escapes_is_counted_with_its_place() -> None:
