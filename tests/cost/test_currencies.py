@@ -141,9 +141,7 @@ def test_recommendations_are_in_order_of_the_converted_price() -> None:
     assert [option["offer"]["id"] for option in answer["options"]] == ["cheap", "between", "dear"]
 
 
-@pytest.mark.parametrize(
-    ("sizes", "size", "servers"), [((1, 4, 8), 8, 2), ((1, 8, 16), 16, 1), ((8, 9), 8, 2)]
-)
+@pytest.mark.parametrize(("sizes", "size", "servers"), [((1, 4, 8), 8, 2), ((1, 8, 16), 16, 1), ((8, 9), 8, 2)])
 def test_cards_that_no_server_holds_are_spread_over_the_fewest_whole_ones(
     sizes: tuple[int, ...], size: int, servers: int
 ) -> None:
