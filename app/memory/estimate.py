@@ -3,14 +3,13 @@
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from app.memory.architecture import Architecture, ParameterKind
+from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.explain import Explained, formulas
 from app.memory.growth import Growth
 from app.memory.head import LossPolicy, LossTile, bounding_tiles, copies_shifted_logits, loss_tile
-from app.memory.inputs import Batch, Checkpointing, Cluster, Method, Offload, Precision, QuantizationFormat, Strategy
+from app.memory.inputs import Batch, Cluster, Method, Offload, Precision, Strategy
 from app.memory.moments import WHOLE, Spread, StepMoment
-from app.memory.optimizers import OPTIMIZERS
 from app.memory.overheads import (
     COLLECTIVES,
     COVERAGE,
@@ -44,10 +43,10 @@ from app.memory.phases import (
     updating_phases,
 )
 from app.memory.policy import Policy, make_policy
-from app.memory.result import ComponentName, Interval, MemoryEstimate, Notice, Outside, OverheadName
+from app.memory.remarks import assumptions_of, warnings_of
+from app.memory.result import ComponentName, Interval, MemoryEstimate, Outside, OverheadName
 from app.memory.states import States, model_states
 from app.memory.verdict import judge
-from app.messages import mark, message
 
 __all__ = [
     "estimate_memory",
@@ -297,8 +296,8 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
             overhead(OverheadName.CUDA_CONTEXT, outside.typical_bytes),
         ),
         host_bytes=placed.states.host,
-        assumptions=_assumptions(architecture, placed.method, placed.policy, batch, layout),
-        warnings=_warnings(architecture, placed.policy),
+        assumptions=assumptions_of(architecture, placed.method, placed.policy, batch, layout),
+        warnings=warnings_of(architecture, placed.policy),
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
         grows=placed.growth,
         explains=lambda: formulas(peak.broken_down(batch).components, _explained(placed, layout, peak)),
@@ -368,67 +367,6 @@ def run_moments(
 def _masked_length(architecture: Architecture, sequence_length: int) -> int:
     """The smallest length that reaches the same sliding windows as ``sequence_length``."""
     return max((window for window in architecture.windows if window <= sequence_length), default=0)
-
-
-def _assumptions(
-    architecture: Architecture, method: Method, policy: Policy, batch: Batch, layout: Layout
-) -> tuple[str, ...]:
-    lines = list(BASE_ASSUMPTIONS)
-    if architecture.image_tokens is not None:
-        lines.append(architecture.image_tokens.sentence)
-    if not layout.is_single:
-        lines.append(
-            message(
-                "Several GPUs: {arrangement}; the figures are those of the fullest one.",
-                arrangement=message(layout.traits.title),
-            )
-        )
-    if layout.traits.shards_weights and policy.quantization is not None:
-        lines.append(
-            mark("A quantised base is sharded as packed 16-bit storage (bnb_4bit_quant_storage); scales are not.")
-        )
-    if layout.tensor > 1:
-        lines.append(
-            mark("Tensor parallelism is taken with sequence parallelism: a rank holds its share of every tensor.")
-        )
-    if OPTIMIZERS[method.optimizer].paged:
-        lines.append(mark("Paged optimizer state is counted on the card; under pressure some of it moves to the host."))
-    if batch.gradient_checkpointing is Checkpointing.SELECTIVE:
-        lines.append(mark("Selective checkpointing recomputes every second layer."))
-    if policy.quantization is QuantizationFormat.INT8:
-        lines.append(mark("INT8 keeps each linear layer's 16-bit input for backward, as LLM.int8() does."))
-    return tuple(lines)
-
-
-BASE_ASSUMPTIONS = (
-    mark("One steady step, after the optimizer's state exists; the transient of loading the model is not counted."),
-    mark(
-        "The intervals are those of published runs on one card and of 39 simulated allocator runs; "
-        "what a card must have is not validated: device-level figures exist for 47 runs of one source only."
-    ),
-)
-
-
-def _warnings(architecture: Architecture, policy: Policy) -> tuple[Notice, ...]:
-    notices = [Notice("architecture", note) for note in architecture.notes]
-    experts = sum(
-        parameter.elements * parameter.count
-        for parameter in architecture.parameters
-        if parameter.kind is ParameterKind.EXPERTS
-    )
-    if experts and policy.quantization is not None:
-        notices.append(
-            Notice(
-                "experts_not_quantised",
-                message(
-                    "{percent} % of the weights are fused experts, which bitsandbytes does not quantise: it takes "
-                    "linear layers only. They stay in {bits} bits.",
-                    percent=round(100 * experts / architecture.total_parameters),
-                    bits=8 * policy.plain_width,
-                ),
-            )
-        )
-    return tuple(notices)
 
 
 def largest_micro_batch(estimate: MemoryEstimate, usable_bytes: int) -> int:

@@ -59,7 +59,7 @@ def dataset_page(
         tone=_tone(result),
         title=_title(result, fmt) if result is not None else _("These lengths cannot be read yet"),
         lead=_lead(result, fmt) if result is not None else "",
-        errors=tuple(f"{error.field} {error.message}" for error in form.other_errors),
+        errors=form.other_errors(fmt),
         figures=tuple(_field(form, name, choices, fmt) for name in FIGURES_SHOWN),
         batch=tuple(
             _field(form, name, choices, fmt) for name in ("micro_batch_size", "sequence_length", "num_examples")

@@ -10,14 +10,14 @@ from app.memory.inputs import MethodKind
 from app.request import RecommendRequest
 from app.services.results import RecommendOption, RecommendResult
 from app.web.cards_view import price_note, price_text, short_card_name
-from app.web.components import Fact, FieldView, Link, PageMeta
+from app.web.components import Fact, Link, PageMeta
 from app.web.form import Choices
 from app.web.formatting import EN_DASH, NO_BREAK, Formatter
 from app.web.landing import Answered, Cell, Row
 from app.web.links import chosen_fields, page_link
 from app.web.schema import faq_page
 from app.web.shell import PageContext, page_meta
-from app.web.small_form import SmallForm, small_field
+from app.web.small_form import SmallForm, SmallFormView, small_form_view
 from app.web.wording import METHODS, VERDICTS
 
 PATH: Final = "/plan"
@@ -87,11 +87,7 @@ class PlanPage:
     tone: str
     title: str
     lead: str
-    errors: tuple[str, ...]
-    fields: tuple[FieldView, ...]
-    folded: tuple[FieldView, ...]
-    folded_open: bool
-    model_options: str
+    form: SmallFormView
     answer: PlanAnswer | None
     structured: str
 
@@ -124,11 +120,7 @@ def plan_page(
         tone=tone,
         title=title,
         lead=lead,
-        errors=tuple(f"{error.field} {_(error.message)}" for error in form.other_errors),
-        fields=tuple(small_field(form, name, choices, fmt) for name in FIELDS_SHOWN),
-        folded=tuple(small_field(form, name, choices, fmt) for name in FIELDS_FOLDED),
-        folded_open=any(name in form.errors for name in FIELDS_FOLDED),
-        model_options=choices.model_options,
+        form=small_form_view(form, FIELDS_SHOWN, FIELDS_FOLDED, choices, fmt),
         answer=answer,
         structured=faq_page(tuple((item.question, item.text) for item in answer.answers)) if answer else "",
     )

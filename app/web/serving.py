@@ -7,13 +7,13 @@ from typing import Final
 from app.services.serving import PATH
 from app.services.serving_results import ServeResult
 from app.web.cards_view import short_card_name
-from app.web.components import FieldView, PageMeta
+from app.web.components import PageMeta
 from app.web.form import Choices
 from app.web.formatting import Formatter
 from app.web.schema import faq_page
 from app.web.serving_answer import FORMATS, Answer, ServeAnswer, cards_text, money_text, requests_text
 from app.web.shell import PageContext, page_meta
-from app.web.small_form import SmallForm, small_field
+from app.web.small_form import SmallForm, SmallFormView, small_form_view
 
 FIELDS_SHOWN: Final = ("model", "serve_as", "context_length", "concurrent_requests", "gpu")
 FIELDS_FOLDED: Final = (
@@ -33,11 +33,7 @@ class ServePage:
     tone: str
     title: str
     lead: str
-    errors: tuple[str, ...]
-    fields: tuple[FieldView, ...]
-    folded: tuple[FieldView, ...]
-    folded_open: bool
-    model_options: str
+    form: SmallFormView
     answer: ServeAnswer | None
     structured: str
 
@@ -68,11 +64,7 @@ def serve_page(
         tone=tone,
         title=title,
         lead=lead,
-        errors=tuple(f"{error.field} {error.message}" for error in form.other_errors),
-        fields=tuple(small_field(form, name, choices, fmt) for name in FIELDS_SHOWN),
-        folded=tuple(small_field(form, name, choices, fmt) for name in FIELDS_FOLDED),
-        folded_open=any(name in form.errors for name in FIELDS_FOLDED),
-        model_options=choices.model_options,
+        form=small_form_view(form, FIELDS_SHOWN, FIELDS_FOLDED, choices, fmt),
         answer=answer,
         structured=faq_page(tuple((item.question, item.text) for item in answer.answers)) if answer else "",
     )

@@ -25,11 +25,22 @@ class SmallForm:
     texts: Mapping[str, str]
     errors: Mapping[str, FieldError]
 
-    @property
-    def other_errors(self) -> tuple[FieldError, ...]:
-        """What no control shows."""
+    def other_errors(self, fmt: Formatter) -> tuple[str, ...]:
+        """What no control shows, in the reader's language."""
         known = fields_of(self.model)
-        return tuple(error for name, error in self.errors.items() if name not in known)
+        others = (error for name, error in self.errors.items() if name not in known)
+        return tuple(f"{error.field} {fmt.gettext(error.message)}" for error in others)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmallFormView:
+    """The form as a page shows it: some controls open, the others folded away."""
+
+    errors: tuple[str, ...]
+    fields: tuple[FieldView, ...]
+    folded: tuple[FieldView, ...]
+    folded_open: bool
+    model_options: str
 
 
 def texts_of(pairs: Iterable[tuple[str, str]], model: type[BaseModel]) -> dict[str, str]:
@@ -54,6 +65,19 @@ def small_form(
         spec = known.get(error.field)
         by_field.setdefault(spec.name if spec else error.field, error)
     return SmallForm(model=model, path=path, texts=texts, errors=by_field)
+
+
+def small_form_view(
+    form: SmallForm, shown: Sequence[str], folded: Sequence[str], choices: Choices, fmt: Formatter
+) -> SmallFormView:
+    """The controls of the fields ``shown`` and ``folded``; a fold with a mistake in it is open."""
+    return SmallFormView(
+        errors=form.other_errors(fmt),
+        fields=tuple(small_field(form, name, choices, fmt) for name in shown),
+        folded=tuple(small_field(form, name, choices, fmt) for name in folded),
+        folded_open=any(name in form.errors for name in folded),
+        model_options=choices.model_options,
+    )
 
 
 def small_field(form: SmallForm, name: str, choices: Choices, fmt: Formatter) -> FieldView:
