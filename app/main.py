@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.admin.api import UPLOADS
@@ -32,14 +33,14 @@ from app.catalogue.snapshot import Snapshot
 from app.ops.body_limit import BodyLimit
 from app.ops.late import Endpoint, Late
 from app.ops.rate_store import RateStore, rate_store
-from app.ops.surround import add_rate_limit, outermost
+from app.ops.surround import outermost, rate_limit
 from app.services.lengths import PATH as DATASET_PATH
 from app.services.policy import Policy
 from app.settings import Settings
 from app.web import dataset_pages, landing_pages, oembed, orders, pages, serving_pages
 from app.web.embed import builder
 from app.web.embed import routes as embeds
-from app.web.kept_pages import KeptPages
+from app.web.kept_pages import KeptPages, SendKept
 from app.web.language import LanguagePrefix
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def create_app(
         redoc_url=None,
         docs_url=None,
         generate_unique_id_function=lambda route: route.name,
+        # Traces and metrics are ours (app/ops), with no address, query or value in them.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.parts = parts
     _include(app)
@@ -215,9 +218,15 @@ def _surround(
         return next((size for end, size in PUBLIC_UPLOADS.items() if path.endswith(end)), settings.max_body_bytes)
 
     app.add_middleware(LanguagePrefix, default_locale=settings.locale)
-    app.add_middleware(KeptPages, parts=app.state.parts)
+    parts: AppState = app.state.parts
+    counted = rate_limit(settings, rates)
+
+    def kept(around: ASGIApp) -> ASGIApp:
+        return embedded.first(KeptPages(around, parts, counted))
+
+    app.add_middleware(SendKept, parts=parts)
     app.add_middleware(BodyLimit, limit_of=limit_of, timeout_seconds=settings.body_timeout_seconds)
-    add_rate_limit(app, settings, rates)
+    app.add_middleware(counted)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
@@ -225,8 +234,7 @@ def _surround(
         allow_headers=["Content-Type", "Authorization", "If-None-Match"],
         expose_headers=["ETag", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
-    embedded.add_middleware(app)
-    outermost(app, settings, prefix=API_PREFIX, direct=embeds.FIRST, engine=engine)
+    outermost(app, settings, prefix=API_PREFIX, direct=embeds.FIRST, kept=kept, engine=engine)
 
 
 def _describe(app: FastAPI) -> None:

@@ -7,6 +7,8 @@ from app.memory.result import PhaseName
 from app.memory.size import ZERO, Size
 from app.memory.tape import Category
 
+Part = tuple[Category, Size]
+
 
 @dataclass(frozen=True, slots=True)
 class StepMoment:
@@ -14,7 +16,11 @@ class StepMoment:
 
     phase: PhaseName
     total: Size
-    parts: tuple[tuple[Category, Size], ...]
+    parts: tuple[Part, ...]
+
+    def sharing(self, parts: dict[Part, Part]) -> "StepMoment":
+        """The same moment out of ``parts`` that equal its own, where there are such: a step's are mostly the same."""
+        return StepMoment(self.phase, self.total, tuple([parts.setdefault(part, part) for part in self.parts]))
 
 
 @dataclass(frozen=True, slots=True)

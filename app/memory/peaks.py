@@ -36,7 +36,10 @@ def peak_moments(
 
 
 def _at_rank(moment: StepMoment, rank: int) -> StepMoment:
-    parts = tuple((category, size.at_rank(rank)) for category, size in moment.parts)
+    """The moment with the rank put in. What has none in it is the same object at every rank, since many are kept."""
+    parts = tuple([part if (size := part[1].at_rank(rank)) is part[1] else (part[0], size) for part in moment.parts])
+    if parts == moment.parts:
+        return moment
     return StepMoment(moment.phase, moment.total.at_rank(rank), parts)
 
 

@@ -74,8 +74,10 @@ class Size(NamedTuple):
         return a + b * rank + sequence_length * of_a_position
 
     def at_rank(self, rank: int) -> "Size":
-        """The same size with the rank put in."""
+        """The same size with the rank put in; itself where it has none, since many are kept."""
         a, b, c, d, e, f, g = self
+        if not (b or f):
+            return self
         return Size(a + b * rank, 0, c, d, e + f * rank, 0, g)
 
     def dominates(self, other: "Size") -> bool:

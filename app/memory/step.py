@@ -13,7 +13,7 @@ from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAtten
 from app.memory.head import LossPolicy, fills_cache, handed_over, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
-from app.memory.moments import WHOLE, Spread, StepMoment, add, moment
+from app.memory.moments import WHOLE, Part, Spread, StepMoment, add, moment
 from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
 from app.memory.size import ZERO, Size, constant, per_token, scores, sum_of
@@ -346,4 +346,5 @@ def step_moments(
             continue
         rivals[:] = [rival for rival in rivals if not found.total.dominates(rival.total)]
         rivals.append(found)
-    return tuple(found for rivals in kept.values() for found in rivals)
+    parts: dict[Part, Part] = {}
+    return tuple(found.sharing(parts) for rivals in kept.values() for found in rivals)

@@ -10,7 +10,7 @@ from starlette.types import Scope
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_REMEMBERED: Final = 2_048
+REMEMBERED: Final = 2_048
 """Addresses kept read: the same few ask again and again."""
 
 
@@ -25,7 +25,7 @@ def caller(scope: Scope) -> Address | None:
     return _address(client[0]) if client else None
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)
@@ -40,7 +40,6 @@ def is_within(address: Address, among: Iterable[_Network]) -> bool:
     return any(address in network for network in among)
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def household(address: Address) -> str:
     """What one caller can change freely is left out: of IPv6 the last 64 bits."""
     if isinstance(address, ipaddress.IPv6Address):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from time import time
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from limits import RateLimitItem, parse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.ops.addresses import caller, household, is_within, networks
+from app.ops.addresses import REMEMBERED, Address, caller, household, is_within, networks
 from app.ops.metrics import RATE_LIMIT_SKIPPED, RATE_LIMITED
 from app.ops.problem import problem
 from app.ops.rate_store import RateStore
@@ -70,6 +71,7 @@ class RateLimit:
         self._limits = limits
         self._exempt = networks(limits.exempt)
         self._store = store
+        self._address = lru_cache(maxsize=REMEMBERED)(self._who)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "OPTIONS" or scope["path"].startswith(FREE):
@@ -81,14 +83,14 @@ class RateLimit:
             await refusal(scope, receive, send)
             return
         item, policy = (self._limits.per_key, "key") if key else (self._limits.per_address, "address")
-        who = digest(key).hex() if key else self._address(scope)
+        who = digest(key).hex() if key else self._address(caller(scope))
         if item is None or who is None:
             await self.app(scope, receive, send)
             return
         await self._counted(scope, receive, send, item, policy, who)
 
-    def _address(self, scope: Scope) -> str | None:
-        address = caller(scope)
+    def _who(self, address: Address | None) -> str | None:
+        """As whom an address is counted; None where it is not."""
         if address is None or is_within(address, self._exempt):
             return None
         return household(address)

@@ -1,6 +1,7 @@
 """Puts together what runs around every request, in its order."""
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -15,20 +16,30 @@ from app.ops.routes import RouteNames
 from app.ops.trusted_hosts import TrustedHosts
 from app.settings import Settings
 
+Around = Callable[[ASGIApp], ASGIApp]
+"""Goes around an application, as middleware does."""
+
 
 def outermost(
-    app: FastAPI, settings: Settings, *, prefix: str, direct: frozenset[str], engine: Engine | None = None
+    app: FastAPI,
+    settings: Settings,
+    *,
+    prefix: str,
+    direct: frozenset[str],
+    kept: Around,
+    engine: Engine | None = None,
 ) -> None:
     """Go around all of ``app``, its answer to an unexpected error included, which ``add_middleware`` does not.
 
-    ``engine`` is whose statements are traced, where traces are switched on.
+    ``kept`` answers what needs nothing of the framework. ``engine`` is whose statements are traced, where traces are
+    switched on.
     """
     build: Callable[[], ASGIApp] = app.build_middleware_stack
     names = RouteNames(prefix=prefix, direct=direct)
     traced = _tracing(settings, names, engine) if settings.traces_to else None
 
     def stack() -> ASGIApp:
-        inner = build()
+        inner = kept(build())
         if "*" not in settings.trusted_hosts:
             inner = TrustedHosts(inner, settings.trusted_hosts)
         log = RequestLog(settings.log_format) if settings.log_requests else None
@@ -40,7 +51,7 @@ def outermost(
     app.build_middleware_stack = stack  # type: ignore[method-assign]
 
 
-def _tracing(settings: Settings, names: RouteNames, engine: Engine | None) -> Callable[[ASGIApp], ASGIApp]:
+def _tracing(settings: Settings, names: RouteNames, engine: Engine | None) -> Around:
     # Imported when asked for: its packages need not be installed, and are not loaded for nothing.
     from app.ops.tracing import Traced, provider_of, trace_database
 
@@ -50,9 +61,10 @@ def _tracing(settings: Settings, names: RouteNames, engine: Engine | None) -> Ca
     return lambda app: Traced(app, provider, names)
 
 
-def add_rate_limit(app: FastAPI, settings: Settings, store: RateStore) -> None:
-    """Count requests where the settings set a limit."""
+def rate_limit(settings: Settings, store: RateStore) -> Around:
+    """Counts requests where the settings set a limit, all of one ``store`` together."""
     keys = [key.get_secret_value() for key in settings.api_keys]
     limits: Limits = limits_of(settings.rate_limit, settings.rate_limit_key, keys, settings.rate_limit_exempt)
     if limits.per_address or limits.keys:
-        app.add_middleware(RateLimit, limits=limits, store=store)
+        return partial(RateLimit, limits=limits, store=store)
+    return lambda app: app

@@ -112,6 +112,11 @@ def full_key(scope: Scope, key: KeyOf) -> Hashable:
     return scope["path"], scope["query_string"], key(scope)
 
 
+def names_origin(scope: Scope) -> bool:
+    """Whether a script asks, perhaps one on another site: there are rules for its answers."""
+    return any(name == b"origin" for name, _ in scope["headers"])
+
+
 class KeptFirst:
     """Middleware that sends what is kept for some paths before anything looks for a route.
 
@@ -127,7 +132,7 @@ class KeptFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in self._paths and scope["method"] in {"GET", "HEAD"}:
             answer = self._answers.get(full_key(scope, self._key))
-            if answer is not None and not any(name == b"origin" for name, _ in scope["headers"]):
+            if answer is not None and not names_origin(scope):
                 await answer.send(scope, send)
                 return
         await self.app(scope, receive, send)

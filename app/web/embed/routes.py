@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from app.api.state import AppState
 from app.settings import Settings
@@ -240,6 +240,6 @@ class Installed:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         return (scope["scheme"], host, self._parts.snapshot().version, self._parts.today())
 
-    def add_middleware(self, app: FastAPI) -> None:
-        """Send what is kept before what was added so far looks at a request."""
-        app.add_middleware(KeptFirst, paths=FIRST, key=self._key, answers=self._answers)
+    def first(self, app: ASGIApp) -> ASGIApp:
+        """Send what is kept before ``app`` looks at a request."""
+        return KeptFirst(app, paths=FIRST, key=self._key, answers=self._answers)
