@@ -11,7 +11,7 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, largest_micro_batch, on_card, required_bytes, required_range
+from app.memory.estimate import estimate_memory, on_card, required_bytes, required_range
 from app.memory.overheads import workspace_bytes
 from app.memory.result import Interval, MemoryEstimate
 from app.memory.verdict import judge
@@ -19,9 +19,8 @@ from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill
 from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_degrees, check_targets, find_model
 from app.services.market import Market, Quote, node_of
-from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import Policy
-from app.services.results import CardFit, FieldValue
+from app.services.results import FieldValue
 from app.services.strategy import settle_strategy
 from app.services.switches import Evaluated, Switch, evaluate, switches
 
@@ -104,40 +103,6 @@ class Assessment:
         estimate = self.memory(gpu.device)
         verdict, reason = judge(estimate, gpu.device, self.groups.method, self.groups.precision, self.groups.batch)
         return estimate, verdict, reason
-
-    def card(self, gpu: CatalogueGpu, *, counts_cards: bool = True) -> CardFit:
-        """One card of the catalogue against the run, with its cheapest offer.
-
-        ``counts_cards`` says how many would hold it where one does not: the dearest part by far.
-        """
-        estimate, verdict, reason = self.judged(gpu)
-        usable = gpu.device.usable_bytes
-        holds = verdict in {Verdict.FITS, Verdict.TIGHT}
-        servers = self.servers(gpu) if holds else ()
-        going = pace(self.model.architecture, self.groups, gpu) if holds else None
-        job = going.job if isinstance(going, Pace) else None
-        cost = cheapest_cost(job, servers, self.groups.cluster) if job else None
-        cheapest = servers[0].report if servers else None
-        return CardFit(
-            slug=gpu.slug,
-            name=gpu.name,
-            memory_bytes=gpu.device.memory_bytes,
-            usable_bytes=usable,
-            verdict=verdict,
-            reason=reason,
-            headroom_bytes=usable - estimate.required_bytes,
-            max_micro_batch_size=largest_micro_batch(estimate, usable),
-            min_gpus=self._min_gpus(gpu, verdict, counts_cards=counts_cards),
-            speed=speed_report(going.speed) if isinstance(going, Pace) else None,
-            time=time_report(job) if job else None,
-            cost=cost,
-            offer=cost.offer if cost else cheapest,
-        )
-
-    def _min_gpus(self, gpu: CatalogueGpu, verdict: Verdict, *, counts_cards: bool) -> int | None:
-        if verdict is not Verdict.DOES_NOT_FIT:
-            return self.run.num_gpus
-        return self.fewest_gpus(gpu) if counts_cards else None
 
     def fewest_gpus(self, gpu: CatalogueGpu) -> int | None:
         """The smallest number of these cards that holds the run, fully sharded, or None."""

@@ -1,7 +1,9 @@
 """One request, one result."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+from enum import Enum, auto
 from typing import Final
 
 from app.catalogue.facts import CatalogueGpu
@@ -12,6 +14,7 @@ from app.messages import message
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
 from app.services.calibration import bundled_calibration
+from app.services.cards import CardOnRun, cards_on_run
 from app.services.lookup import find_gpu
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
@@ -30,18 +33,54 @@ PAGE_PATH: Final = "/"
 MAX_SUGGESTIONS: Final = 8
 
 
-@spanned("estimate")
-def estimate(
-    given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY, *, counts_cards: bool = True
-) -> EstimateResult:
-    """What a run takes, on the chosen card and on the others.
+class Advice(Enum):
+    """How far suggestions go."""
 
-    Without ``counts_cards`` it is told how many of a card that does not hold it would only where none does.
+    NONE = auto()
+    NEEDED = auto()
+    """Only where no card is named or the one named does not surely hold the run, and no more than is enough."""
+    ALL = auto()
+    """Also what changes the result beside what does not, and what the room on a card is good for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """A run's estimate without its list of cards, and the catalogue's cards, which tell more as they are asked."""
+
+    result: EstimateResult
+    cards: Sequence[CardOnRun]
+
+    def card(self, slug: str) -> CardOnRun | None:
+        """The run on one card of the catalogue."""
+        return next((card for card in self.cards if card.slug == slug), None)
+
+
+@spanned("estimate")
+def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAULT_POLICY) -> EstimateResult:
+    """What a run takes, on the chosen card and on the others.
 
     Raises :class:`app.request.RequestError` for an unknown model or card, a bad config or contradicting fields.
     ``today`` decides which offers are recent enough.
     """
     assessment = Assessment.of(given, snapshot, today, policy)
+    listing = assessment.run.gpus
+    cards = () if listing is GpuListing.NONE else cards_on_run(assessment)
+    return _result(
+        assessment,
+        gpus=tuple(card.fit() for card in cards if listing is GpuListing.ALL or card.holds),
+        advice=Advice.NEEDED if listing is GpuListing.NONE else Advice.ALL,
+    )
+
+
+@spanned("outlook")
+def outlook(given: Run, snapshot: Snapshot, today: date, policy: Policy, *, advice: Advice = Advice.ALL) -> Outlook:
+    """The same for a reader, who looks at few of the cards. Raises as :func:`estimate` does."""
+    assessment = Assessment.of(given, snapshot, today, policy)
+    return Outlook(result=_result(assessment, gpus=(), advice=advice), cards=cards_on_run(assessment))
+
+
+def _result(assessment: Assessment, *, gpus: tuple[CardFit, ...], advice: Advice) -> EstimateResult:
+    given, snapshot = assessment.resolved.given, assessment.snapshot
     gpu = find_gpu(assessment.run.gpu, snapshot) if assessment.run.gpu else None
     verdict: VerdictReport | None = None
     if gpu is not None:
@@ -64,8 +103,8 @@ def estimate(
         speed=speed_report(going.speed) if going else None,
         time=time_report(going.job) if going else None,
         cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.groups.cluster) if going and gpu else None,
-        gpus=_cards(assessment, counts_cards=counts_cards),
-        suggestions=_suggestions(assessment, memory, gpu, verdict, going),
+        gpus=gpus,
+        suggestions=_suggestions(assessment, memory, gpu, verdict, going, advice),
         assumptions=(
             *filter(None, [assessment.model.source]),
             *memory.assumptions,
@@ -85,20 +124,6 @@ def _reference(given: Run, assessment: Assessment) -> dict[str, str]:
     return {"model": assessment.model.reference} if given.config is not None else {}
 
 
-def _cards(assessment: Assessment, *, counts_cards: bool) -> tuple[CardFit, ...]:
-    listing = assessment.run.gpus
-    if listing is GpuListing.NONE:
-        return ()
-    cards: Iterable[CatalogueGpu] = assessment.snapshot.gpus
-    if listing is GpuListing.FITTING:
-        # What would make the others hold it is the dearest part of describing a card, and nobody asks for it.
-        cards = (gpu for gpu in cards if assessment.judged(gpu)[1] in {Verdict.FITS, Verdict.TIGHT})
-    found = tuple(assessment.card(gpu, counts_cards=counts_cards) for gpu in cards)
-    if counts_cards or any(card.verdict in {Verdict.FITS, Verdict.TIGHT} for card in found):
-        return found
-    return tuple(assessment.card(gpu) for gpu in assessment.snapshot.gpus) if listing is GpuListing.ALL else found
-
-
 def _going(assessment: Assessment, gpu: CatalogueGpu | None, verdict: VerdictReport | None) -> Pace | None:
     """Speed and time on the chosen card, where it holds the run."""
     if gpu is None or verdict is None or verdict.status not in {Verdict.FITS, Verdict.TIGHT}:
@@ -113,18 +138,18 @@ def _suggestions(
     gpu: CatalogueGpu | None,
     verdict: VerdictReport | None,
     going: Pace | None,
+    advice: Advice,
 ) -> tuple[Suggestion, ...]:
-    """Ways out of a run that does not surely fit; of one that does, what saves memory and what the room buys.
-
-    Left out where nobody needs them: the chosen card holds the run and no cards are listed.
-    """
+    """Ways out of a run that does not surely fit; of one that does, what saves memory and what the room buys."""
+    if advice is Advice.NONE:
+        return ()
     if gpu is None or verdict is None:
         return _savings(assessment, memory, None, None)
     if verdict.status is Verdict.UNSUPPORTED:
         return tuple(would_run(assessment, memory, gpu))
     if verdict.status is not Verdict.FITS:
-        return ways_out(assessment, gpu, alternatives=assessment.run.gpus is not GpuListing.NONE)
-    if assessment.run.gpus is GpuListing.NONE:
+        return ways_out(assessment, gpu, alternatives=advice is Advice.ALL)
+    if advice is Advice.NEEDED:
         return ()
     return (*_savings(assessment, memory, gpu, going), *room(assessment, gpu, going))
 

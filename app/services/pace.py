@@ -86,7 +86,11 @@ def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
 
 
 def cheapest_cost(job: JobTime, quotes: Sequence[Quote], cluster: Cluster) -> CostReport | None:
-    """The quote that the job costs least with: what is paid in all, so that an hour and a month can be compared."""
-    if not quotes:
-        return None
-    return cost_report(job, min(quotes, key=lambda quote: quote.tariff.paid(job.total_seconds)), cluster)
+    """The job's cost with :func:`cheapest_quote`; None where there is none."""
+    return cost_report(job, cheapest_quote(job, quotes), cluster) if quotes else None
+
+
+def cheapest_quote(job: JobTime, quotes: Sequence[Quote]) -> Quote:
+    """Of at least one quote that which the job costs least with: what is paid in all, so that an hour and a month can
+    be compared."""
+    return quotes[0] if len(quotes) == 1 else min(quotes, key=lambda quote: quote.tariff.paid(job.total_seconds))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final, Protocol
 
 from app.catalogue.facts import Commitment, Period
 from app.memory.device import Verdict
@@ -171,6 +172,39 @@ class CostReport:
     notes: tuple[str, ...]
 
 
+HOLDS: Final = frozenset({Verdict.FITS, Verdict.TIGHT})
+"""Verdicts of cards that hold a run."""
+
+
+class Card(Protocol):
+    """A card against a run, as views read it: a :class:`CardFit`, or one that works out what it is asked."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def usable_bytes(self) -> int: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def headroom_bytes(self) -> int: ...
+    @property
+    def max_micro_batch_size(self) -> int: ...
+    @property
+    def time(self) -> TimeReport | None: ...
+    @property
+    def cost(self) -> CostReport | None: ...
+    @property
+    def offer(self) -> OfferReport | None: ...
+    @property
+    def dearness(self) -> tuple[bool, Decimal, int]: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardFit:
     """One card of the catalogue against the run."""
@@ -191,6 +225,13 @@ class CardFit:
     cost: CostReport | None
     offer: OfferReport | None
     """The offer behind ``cost``; without one, the cheapest by the hour, or by the month where there is none."""
+
+    @property
+    def dearness(self) -> tuple[bool, Decimal, int]:
+        """What sorts the cheapest first: cards with a job's cost by it, else by the price of an hour or a month of the
+        server; smaller cards first."""
+        price = self.offer.comparable_amount if self.offer else Decimal(0)
+        return self.cost is None, self.cost.amount if self.cost else price, self.usable_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,9 +14,9 @@ from app.memory.inputs import MethodKind
 from app.request import FIELDS, CompareRequest, GpuListing, QuantizationChoice, RequestError, Run, names_of, parse_query
 from app.services.by_count import by_count, concerns_several_cards
 from app.services.compare import compare
-from app.services.estimate import estimate
+from app.services.estimate import Advice, Outlook, outlook
 from app.services.policy import Policy
-from app.services.results import EstimateResult, OfferReport
+from app.services.results import OfferReport
 from app.web.cards_view import short_card_name
 from app.web.compare import OwnComparison
 from app.web.form import Choices, FormState, state_of
@@ -58,27 +58,28 @@ def answer(
     policy: Policy,
     preferences: Mapping[str, str],
     *,
-    cards_of_others: GpuListing = GpuListing.ALL,
+    advice_of_others: Advice = Advice.NONE,
 ) -> Answer:
     """Compute a visitor's run by each method. What is wrong with it comes back with the form, never as an exception.
 
-    ``cards_of_others`` are those listed for the methods that were not chosen.
+    ``advice_of_others`` is how much is suggested for the methods that were not chosen.
     """
     texts = query_texts(pairs) or dict(EXAMPLE)
     if not {"model", *FIELDS["model"].aliases} & set(texts):
         texts["model"] = DEFAULT_MODEL
     try:
         given: Run = parse_query(texts.items(), ignore_unknown=True)
-        result = estimate(_listing_all(given), snapshot, today, policy, counts_cards=False)
+        run = outlook(_explained(given), snapshot, today, policy)
     except RequestError as problem:
         return Answer(state=state_of(texts, None, problem.errors), outcome=None)
+    result = run.result
     chosen = {**chosen_fields(given), "model": result.run.model, **preferences}
     shown = {**texts, "model": result.model.name}
     return Answer(
         state=state_of(shown, result.run, ()),
         outcome=Outcome(
-            result=result,
-            methods=_by_method(given, result, snapshot, today, policy, cards_of_others),
+            run=run,
+            by_method=_by_method(given, run, snapshot, today, policy, advice_of_others),
             chosen=chosen,
             labels=card_labels(snapshot),
             order=order_link,
@@ -88,27 +89,26 @@ def answer(
     )
 
 
-def _listing_all(given: Run) -> Run:
+def _explained(given: Run) -> Run:
     return given.model_copy(update={"gpus": GpuListing.ALL, "explain": True})
 
 
 def _by_method(
-    given: Run, result: EstimateResult, snapshot: Snapshot, today: date, policy: Policy, listing: GpuListing
-) -> tuple[EstimateResult, ...]:
+    given: Run, run: Outlook, snapshot: Snapshot, today: date, policy: Policy, advice: Advice
+) -> Mapping[MethodKind, Outlook]:
     """The same run by every method; one that the run's other choices contradict is left out."""
-    found = []
+    found = {}
     for kind in MethodKind:
-        if kind is result.run.method:
-            found.append(result)
+        if kind is run.result.run.method:
+            found[kind] = run
             continue
-        changes = {"method": kind, "quantization": QuantizationChoice.NONE, "gpus": listing}
-        other = given.model_copy(update=changes)
+        other = given.model_copy(update={"method": kind, "quantization": QuantizationChoice.NONE})
         other.model_fields_set.discard("quantization")
         try:
-            found.append(estimate(other, snapshot, today, policy, counts_cards=False))
+            found[kind] = outlook(other, snapshot, today, policy, advice=advice)
         except RequestError:
             continue
-    return tuple(found)
+    return found
 
 
 def order_link(offer: OfferReport) -> str:

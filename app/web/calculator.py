@@ -9,18 +9,11 @@ from markupsafe import Markup
 from app.memory.device import Verdict
 from app.messages import mark
 from app.request import FIELDS, text_of
-from app.services.results import CardFit, EstimateResult
+from app.services.cards import cheapest, smallest_that_fits
+from app.services.results import Card, EstimateResult
 from app.web.by_count import count_chart, count_text
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
-from app.web.cards_view import (
-    CardsSection,
-    card_size,
-    cards_section,
-    cheapest,
-    price_text,
-    short_card_name,
-    smallest_that_fits,
-)
+from app.web.cards_view import CardsSection, card_size, cards_section, price_text, short_card_name
 from app.web.charts import grouped_bytes, stacked_bar
 from app.web.components import (
     CodeSample,
@@ -119,15 +112,15 @@ class CalculatorPage:
 def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt: Formatter) -> MethodCard:
     """One method's needs, its smallest card and its cheapest."""
     _ = fmt.gettext
-    kind = result.run.method
+    kind, cards = result.run.method, outcome.cards_of(result)
     name = _(METHODS[kind])
     verdict = result.verdict
     facts = [Fact(label=_("Training peak"), value=fmt.memory_with_unit(result.memory.peak_allocated_bytes))]
-    smallest = smallest_that_fits(result)
+    smallest = smallest_that_fits(cards)
     facts.append(
         Fact(label=_("Smallest card"), value=_card_name(smallest, outcome.labels) if smallest else _("none alone"))
     )
-    best = cheapest(result)
+    best = cheapest(cards)
     if best and best.offer:
         facts.append(Fact(label=_("Cheapest"), value=short_card_name(best.name)))
         if best.time and best.cost:
@@ -153,7 +146,7 @@ def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt:
     )
 
 
-def _card_name(card: CardFit, labels: Mapping[str, str]) -> str:
+def _card_name(card: Card, labels: Mapping[str, str]) -> str:
     name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, labels)
     return name if size.replace("\u00a0", "") in name.replace(" ", "") else f"{name}, {size}"
 

@@ -1,6 +1,5 @@
 """The answer in one sentence, the figures behind it, and the changes that a click applies."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,20 +7,10 @@ from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.messages import value_of
-from app.services.results import CardFit, CostReport, EstimateResult, Suggestion
+from app.services.cards import cheapest, smallest_that_fits
+from app.services.results import HOLDS, Card, CostReport, EstimateResult, Suggestion
 from app.services.solve_report import PAGE_PATH as SOLVE_PATH
-from app.web.cards_view import (
-    HOLDS,
-    a_card_of,
-    card_size,
-    cheapest,
-    price_note,
-    price_text,
-    rate_text,
-    servers_of,
-    short_card_name,
-    smallest_that_fits,
-)
+from app.web.cards_view import a_card_of, card_size, price_note, price_text, rate_text, servers_of, short_card_name
 from app.web.components import Chip, ChipGroup, Fact, Gauge, Link
 from app.web.form import FormState, named_errors
 from app.web.formatting import Formatter
@@ -55,9 +44,9 @@ def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
     """The answer for a run."""
     result = outcome.result
     _ = fmt.gettext
-    best = cheapest(result)
+    best = cheapest(outcome.cards)
     chosen_card = outcome.chosen_card
-    tone, sentence = verdict_sentence(result, outcome.labels, fmt)
+    tone, sentence = verdict_sentence(outcome, fmt)
     orderable = chosen_card if chosen_card and chosen_card.offer else best
     actions = []
     if orderable and orderable.offer and (url := outcome.order(orderable.offer)):
@@ -66,7 +55,7 @@ def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
         )
     elif outcome.contact_url:
         actions.append(Link(text=_("Ask us about this run"), url=outcome.contact_url, is_current=True))
-    held = sum(card.verdict in HOLDS for card in result.gpus)
+    held = sum(card.verdict in HOLDS for card in outcome.cards)
     if held:
         actions.append(
             Link(text=fmt.ngettext("See {count} card", "Compare {count} cards", held).format(count=held), url="#cards")
@@ -112,16 +101,17 @@ def unread_view(state: FormState, fmt: Formatter) -> VerdictView:
     )
 
 
-def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: Formatter) -> tuple[str, str]:
+def verdict_sentence(outcome: Outcome, fmt: Formatter) -> tuple[str, str]:
     """The tone and the sentence; every number in it is the result's, and the figures shown add up."""
     _ = fmt.gettext
+    result = outcome.result
     memory, verdict = result.memory, result.verdict
     unit = fmt.unit.label
     needs = fmt.memory(memory.required_bytes)
     if verdict is None:
-        return _sentence_for_any(result, labels, fmt)
+        return _sentence_for_any(outcome, fmt)
     count = result.run.num_gpus
-    size = card_size(verdict.gpu, verdict.memory_bytes, labels)
+    size = card_size(verdict.gpu, verdict.memory_bytes, outcome.labels)
     values = {
         "size": size,
         "a_card": a_card_of(size, fmt),
@@ -153,16 +143,17 @@ def verdict_sentence(result: EstimateResult, labels: Mapping[str, str], fmt: For
     return TONES[verdict.status], (one if count == 1 else many).format(**values)
 
 
-def _sentence_for_any(result: EstimateResult, labels: Mapping[str, str], fmt: Formatter) -> tuple[str, str]:
+def _sentence_for_any(outcome: Outcome, fmt: Formatter) -> tuple[str, str]:
     _ = fmt.gettext
+    result = outcome.result
     needs = fmt.memory(result.memory.required_bytes)
-    smallest = smallest_that_fits(result)
+    smallest = smallest_that_fits(outcome.cards)
     if smallest is None:
         return "no", _("Needs {needs} {unit}: more than any single card here gives").format(
             needs=needs, unit=fmt.unit.label
         )
     return "fits", _("Fits {a_card}: needs {needs} of the {usable} {unit} it gives, {spare} to spare").format(
-        a_card=a_card_of(card_size(smallest.slug, smallest.memory_bytes, labels), fmt),
+        a_card=a_card_of(card_size(smallest.slug, smallest.memory_bytes, outcome.labels), fmt),
         needs=needs,
         usable=fmt.memory(smallest.usable_bytes),
         unit=fmt.unit.label,
@@ -170,7 +161,7 @@ def _sentence_for_any(result: EstimateResult, labels: Mapping[str, str], fmt: Fo
     )
 
 
-def _detail(result: EstimateResult, best: CardFit | None, chosen: CardFit | None, fmt: Formatter) -> str:
+def _detail(result: EstimateResult, best: Card | None, chosen: Card | None, fmt: Formatter) -> str:
     """Which run this is, and the cheapest price of the chosen card and of any."""
     _ = fmt.gettext
     run = _("{method} of {model}, {batch} × {tokens} tokens").format(
@@ -191,7 +182,7 @@ def _detail(result: EstimateResult, best: CardFit | None, chosen: CardFit | None
     return " ".join(sentences)
 
 
-def _job_sentence(card: CardFit, sentence: str, fmt: Formatter) -> str:
+def _job_sentence(card: Card, sentence: str, fmt: Formatter) -> str:
     """What the job takes and costs on a card, or its price alone while neither is known."""
     _ = fmt.gettext
     assert card.offer is not None
@@ -216,7 +207,7 @@ def _cost_detail(cost: CostReport, fmt: Formatter) -> str:
     return fmt.gettext("likely {low}–{high}, at {price}").format(low=low, high=high, price=price)
 
 
-def _facts(result: EstimateResult, best: CardFit | None, fmt: Formatter) -> tuple[Fact, ...]:
+def _facts(result: EstimateResult, best: Card | None, fmt: Formatter) -> tuple[Fact, ...]:
     _ = fmt.gettext
     memory = result.memory
     facts = [
@@ -320,7 +311,7 @@ def _chip_groups(outcome: Outcome, fmt: Formatter) -> tuple[ChipGroup, ...]:
     return tuple(groups)
 
 
-def _makes_fit(suggestion: Suggestion, result: EstimateResult, card: CardFit | None) -> bool:
+def _makes_fit(suggestion: Suggestion, result: EstimateResult, card: Card | None) -> bool:
     """Whether the card does not surely hold the run and would with the change."""
     if card is None or card.verdict is Verdict.FITS:
         return False

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
-from app.services.results import CardFit, EstimateResult, OfferReport
+from app.services.cards import fewest_together, holding
+from app.services.results import HOLDS, Card, OfferReport
 from app.units import GIB
 from app.web.charts import percent
 from app.web.components import CardRow, CardTable, Link, Tag
@@ -18,35 +18,34 @@ from app.web.outcome import Outcome
 from app.web.wording import TONES, VERDICTS
 
 FIRST_CARDS: Final = 6
-NEAREST_MISSES: Final = 8
-HOLDS: Final = frozenset({Verdict.FITS, Verdict.TIGHT})
+CARDS_PATH: Final = "/cards"
 
 _BRAND: Final = re.compile(r"^(GeForce|Tesla|Instinct|Radeon(?= AI PRO| PRO| RX)|Intel(?= Arc| Gaudi))\s+")
 _REMARK: Final = re.compile(r"\s*\(.*\)$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CardGroup:
-    """A folded table of cards."""
-
-    title: str
-    summary: str
-    table: CardTable | None
-    names: tuple[Link, ...]
-    """Instead of a table where there is nothing to say but what is free."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class CardsSection:
-    """The first cards worth having, and the rest folded by what sets them apart."""
+    """The first cards worth having, and where all of them are."""
 
     title: str
     order_text: str
     lead: CardTable | None
     nothing_text: str
-    groups: tuple[CardGroup, ...]
-    count: int
-    """How many cards hold the run."""
+    more: Link
+    """Every card against the run, on a page of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardGroup:
+    """Cards that one thing sets apart from others."""
+
+    id: str
+    title: str
+    summary: str
+    table: CardTable | None
+    names: tuple[Link, ...]
+    """Instead of a table where there is nothing to say but what is free."""
 
 
 def short_card_name(name: str) -> str:
@@ -96,12 +95,12 @@ def rate_text(offer: OfferReport, fmt: Formatter) -> str:
     return f"1 {offer.price.currency} = {number} {converted.currency}, {day}"
 
 
-def servers_of(card: CardFit) -> int:
+def servers_of(card: Card) -> int:
     """How many of a card's offer the run takes."""
     return card.cost.servers if card.cost else 1
 
 
-def _memory_text(card: CardFit, required_high_bytes: int, fmt: Formatter) -> str:
+def _memory_text(card: Card, required_high_bytes: int, fmt: Formatter) -> str:
     _ = fmt.gettext
     unit = fmt.unit.label
     if card.verdict is Verdict.UNSUPPORTED:
@@ -118,7 +117,7 @@ def _memory_text(card: CardFit, required_high_bytes: int, fmt: Formatter) -> str
     )
 
 
-class _Rows:
+class CardRows:
     """Writes card rows for one result."""
 
     def __init__(self, outcome: Outcome, fmt: Formatter) -> None:
@@ -126,7 +125,7 @@ class _Rows:
         # One link for all cards but for the card's name at its end.
         self._card_link = page_link(outcome.chosen, {"gpu": None}) + "&gpu="
 
-    def row(self, card: CardFit) -> CardRow:
+    def row(self, card: Card) -> CardRow:
         fmt, _ = self._fmt, self._fmt.gettext
         offer = card.offer
         used = min(1.0, self._outcome.result.memory.required_bytes / card.usable_bytes) if card.usable_bytes else 1.0
@@ -147,7 +146,7 @@ class _Rows:
             fix_url="" if card.verdict in HOLDS else judge_url + "#less",
         )
 
-    def names(self, cards: Sequence[CardFit]) -> tuple[Link, ...]:
+    def names(self, cards: Sequence[Card]) -> tuple[Link, ...]:
         """Cards in a line each: name, verdict where it is not a plain fit, what is free."""
         high, fmt = self._outcome.result.memory.required_high_bytes, self._fmt
         return tuple(
@@ -155,7 +154,7 @@ class _Rows:
             for card in cards
         )
 
-    def table(self, cards: Sequence[CardFit], name: str) -> CardTable:
+    def table(self, cards: Sequence[Card], name: str) -> CardTable:
         fmt, _ = self._fmt, self._fmt.gettext
         return CardTable(
             name=name,
@@ -168,32 +167,6 @@ class _Rows:
         )
 
 
-def _cheapest_first(card: CardFit) -> tuple[bool, Decimal, int]:
-    """Cards with a job's cost by it, else by the hourly or monthly price of the server; smaller cards first."""
-    cost = card.cost.amount if card.cost else card.offer.comparable_amount if card.offer else Decimal(0)
-    return card.cost is None, cost, card.usable_bytes
-
-
-def holding(result: EstimateResult, period: Period) -> list[CardFit]:
-    """Cards that hold the run and are let by ``period``, cheapest first."""
-    return sorted(
-        (card for card in result.gpus if card.verdict in HOLDS and card.offer and card.offer.price.period is period),
-        key=_cheapest_first,
-    )
-
-
-def cheapest(result: EstimateResult) -> CardFit | None:
-    """The cheapest card that surely holds the run, by the hour where any is let so, else by the month."""
-    cards = holding(result, Period.HOUR) or holding(result, Period.MONTH)
-    return next((card for card in cards if card.verdict is Verdict.FITS), None)
-
-
-def smallest_that_fits(result: EstimateResult) -> CardFit | None:
-    """The card with the least usable memory that surely holds the run."""
-    fitting = (card for card in result.gpus if card.verdict is Verdict.FITS)
-    return min(fitting, key=lambda card: card.usable_bytes, default=None)
-
-
 def a_card_of(size: str, fmt: Formatter) -> str:
     """A card by what it is sold as, with its article: ``an 80 GB card``, ``a 24 GB card``."""
     _ = fmt.gettext
@@ -203,45 +176,28 @@ def a_card_of(size: str, fmt: Formatter) -> str:
 
 
 def cards_section(outcome: Outcome, fmt: Formatter) -> CardsSection:
-    """Cards by the hour, cheapest first: six, then all; by the month, without a price and near misses apart."""
+    """The six cards let by the hour whose job costs least, or where there are none, by the month or of all."""
     _ = fmt.gettext
-    result = outcome.result
-    rows = _Rows(outcome, fmt)
-    hourly, monthly = holding(result, Period.HOUR), holding(result, Period.MONTH)
-    unpriced = [card for card in result.gpus if card.verdict in HOLDS and card.offer is None]
-    misses = sorted(
-        (card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT), key=lambda card: -card.headroom_bytes
-    )[:NEAREST_MISSES]
-    unsupported = [card for card in result.gpus if card.verdict is Verdict.UNSUPPORTED][:NEAREST_MISSES]
-    lead = hourly or monthly or unpriced
-    folded = (
-        (_("More by the hour"), hourly[FIRST_CARDS:] if lead is hourly else []),
-        (_("By the month"), monthly if lead is not monthly else monthly[FIRST_CARDS:]),
-        (_("Without a known price"), unpriced if lead is not unpriced else unpriced[FIRST_CARDS:]),
-        (_("Just too small"), misses),
-        (_("Cannot run it"), unsupported),
-    )
-    count = len(hourly) + len(monthly) + len(unpriced)
+    cards = outcome.cards
+    held = [card for card in cards if card.verdict in HOLDS]
+    lead = holding(held, Period.HOUR) or holding(held, Period.MONTH) or held
     return CardsSection(
         title=_("Which card to rent") if lead else _("No single card holds it"),
-        order_text=_order_text(lead, fmt),
-        lead=rows.table(lead[:FIRST_CARDS], _("Cards that hold the run")) if lead else None,
-        nothing_text="" if lead else _nothing_text(result, fmt),
-        groups=tuple(
-            CardGroup(
-                title=title,
-                summary=fmt.ngettext("{count} card", "{count} cards", len(cards)).format(count=len(cards)),
-                table=rows.table(cards, title) if cards is not unpriced else None,
-                names=rows.names(cards) if cards is unpriced else (),
-            )
-            for title, cards in folded
-            if cards
+        order_text=order_text(lead, fmt),
+        lead=CardRows(outcome, fmt).table(lead[:FIRST_CARDS], _("Cards that hold the run")) if lead else None,
+        nothing_text="" if lead else nothing_text(outcome, fmt),
+        more=Link(
+            text=fmt.ngettext(
+                "Every card: {held} of {count} holds it", "Every card: {held} of {count} hold it", len(held)
+            ).format(held=len(held), count=len(cards))
+            if held
+            else _("Every card, and by how much it is too small"),
+            url=page_link(outcome.chosen, path=CARDS_PATH),
         ),
-        count=count,
     )
 
 
-def _order_text(cards: Sequence[CardFit], fmt: Formatter) -> str:
+def order_text(cards: Sequence[Card], fmt: Formatter) -> str:
     _ = fmt.gettext
     if not any(card.offer for card in cards):
         return ""
@@ -251,14 +207,13 @@ def _order_text(cards: Sequence[CardFit], fmt: Formatter) -> str:
     return first + " " + _("Samples are published prices, with or without tax as their provider quotes them.")
 
 
-def _nothing_text(result: EstimateResult, fmt: Formatter) -> str:
+def nothing_text(outcome: Outcome, fmt: Formatter) -> str:
     """What at least would hold a run that no single card holds."""
     _ = fmt.gettext
-    needs = fmt.memory_with_unit(result.memory.required_bytes)
-    able = [card for card in result.gpus if card.verdict is Verdict.DOES_NOT_FIT and card.min_gpus]
-    if not able:
+    needs = fmt.memory_with_unit(outcome.result.memory.required_bytes)
+    best = fewest_together(outcome.cards)
+    if best is None:
         return _("No card in this list holds {needs}.").format(needs=needs)
-    best = min(able, key=lambda card: (card.min_gpus or 0, -card.usable_bytes))
     return _("No card in this list holds {needs}. It takes at least {count} × {card} together.").format(
-        needs=needs, count=best.min_gpus, card=short_card_name(best.name)
+        needs=needs, count=best.fewest_gpus, card=short_card_name(best.name)
     )

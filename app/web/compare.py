@@ -6,8 +6,9 @@ from typing import Final
 
 from app.memory.inputs import MethodKind
 from app.request import FIELDS, RequestError, text_of
+from app.services.cards import smallest_that_fits
 from app.services.results import CompareResult, CompareRow
-from app.web.cards_view import card_size, smallest_that_fits
+from app.web.cards_view import card_size
 from app.web.compare_published import PublishedView
 from app.web.components import PageMeta, Tag
 from app.web.formatting import Formatter, MemoryUnit
@@ -59,7 +60,7 @@ def _own_cell(row: CompareRow, labels: Mapping[str, str], fmt: Formatter) -> Own
     result = row.estimate
     if result is None:
         return OwnCell(needs="–", card=row.error or "", tag=None, url="")
-    smallest = smallest_that_fits(result)
+    smallest = smallest_that_fits(result.gpus)
     chosen = {name: getattr(result.run, name) for name in ("sequence_length", "micro_batch_size", "gpu")}
     given = {name: value for name, value in chosen.items() if value != FIELDS[name].default}
     return OwnCell(

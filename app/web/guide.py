@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.memory.inputs import MethodKind
-from app.web.cards_view import card_size, short_card_name, smallest_that_fits
+from app.services.cards import smallest_that_fits
+from app.web.cards_view import card_size, short_card_name
 from app.web.components import MethodCard, Option, PageMeta
 from app.web.guide_case import Case, guide
 from app.web.guide_quality import QualityView, quality_view
@@ -57,7 +58,8 @@ def guide_page(
         parameters=outcome.result.parameters.total - outcome.result.parameters.adapter,
         card=card,
         size=card_size(card.slug, card.memory_bytes, outcome.labels),
-        results={result.run.method: result for result in outcome.methods},
+        results={kind: found.result for kind, found in outcome.by_method.items()},
+        cards={kind: found.cards for kind, found in outcome.by_method.items()},
         fmt=fmt,
     )
     title, why = _decided(case)
@@ -123,7 +125,7 @@ def _decided(case: Case) -> tuple[str, str]:
 def _no_method(case: Case) -> tuple[str, str]:
     _ = case.fmt.gettext
     least = min(case.results, key=lambda kind: case.results[kind].memory.required_bytes)
-    smallest = smallest_that_fits(case.results[least])
+    smallest = smallest_that_fits(case.cards[least])
     title = _("No method surely fits {model} on the {card}").format(
         model=case.model, card=short_card_name(case.card.name)
     )

@@ -1,7 +1,7 @@
 """The guide's case: one model on one card by every method, and the rules as data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.services.results import CardFit, EstimateResult
+from app.services.results import Card, EstimateResult
 from app.units import GIB
 from app.web.formatting import Formatter
 
@@ -36,15 +36,16 @@ class Case:
 
     model: str
     parameters: int
-    card: CardFit
+    card: Card
     size: str
     results: Mapping[MethodKind, EstimateResult]
+    cards: Mapping[MethodKind, Sequence[Card]]
+    """The catalogue's, as each method finds them."""
     fmt: Formatter
 
-    def on_card(self, kind: MethodKind) -> CardFit | None:
+    def on_card(self, kind: MethodKind) -> Card | None:
         """The card as that method finds it; None where it does not hold the run."""
-        result = self.results.get(kind)
-        return next((card for card in result.gpus if card.slug == self.card.slug), None) if result else None
+        return next((card for card in self.cards.get(kind, ()) if card.slug == self.card.slug), None)
 
     def needs(self, kind: MethodKind) -> str:
         """What a card must have."""

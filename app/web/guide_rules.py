@@ -9,9 +9,11 @@ from app.memory.device import Verdict
 from app.memory.inputs import LoraTargetPreset, MethodKind
 from app.messages import value_of
 from app.planning.quality import Quality, Task, by_task, compared_ranks
+from app.services.cards import cheapest, smallest_that_fits
 from app.services.quality import bundled_quality, bundled_results
+from app.services.results import HOLDS
 from app.web.article import article
-from app.web.cards_view import HOLDS, cheapest, short_card_name, smallest_that_fits
+from app.web.cards_view import short_card_name
 from app.web.components import Tag
 from app.web.guide_case import LARGE_MODEL, Case
 from app.web.wording import METHOD_RUNS, METHODS
@@ -70,7 +72,7 @@ def _fits(case: Case, kind: MethodKind) -> bool:
 
 def _card(case: Case, kind: MethodKind) -> Held:
     _ = case.fmt.gettext
-    smallest = smallest_that_fits(case.results[kind])
+    smallest = smallest_that_fits(case.cards[kind])
     more = (
         _("The smallest card that holds it is the {card}.").format(card=short_card_name(smallest.name))
         if smallest
@@ -92,7 +94,7 @@ def _card_below_24(case: Case, kind: MethodKind) -> Held:
     said = _("Your card is sold as {size}, the model has {count} parameters.").format(
         size=case.size, count=fmt.parameters(case.parameters)
     )
-    best = cheapest(case.results[kind])
+    best = cheapest(case.cards[kind])
     if best is not None and best.cost is not None:
         said += " " + _("The cheapest job by QLoRA costs {cost}, on the {card}.").format(
             cost=fmt.money(best.cost.amount, best.cost.currency), card=short_card_name(best.name)

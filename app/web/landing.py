@@ -10,8 +10,9 @@ from app.catalogue.snapshot import Snapshot
 from app.memory.inputs import MethodKind
 from app.request import RequestError, Run
 from app.services.assess import Assessment
+from app.services.cards import card_on_run
 from app.services.policy import Policy
-from app.services.results import CardFit
+from app.services.results import Card
 from app.web.components import Tag
 
 POPULAR: Final = (
@@ -64,11 +65,11 @@ class Market:
     labels: Mapping[str, str]
 
 
-def fit_on(market: Market, model: str, method: MethodKind, gpu: CatalogueGpu, **fields: int) -> CardFit | None:
+def fit_on(market: Market, model: str, method: MethodKind, gpu: CatalogueGpu, **fields: int) -> Card | None:
     """One run on one card; None where the run cannot be."""
     try:
         run = Run.model_validate({"model": model, "method": method, "gpu": gpu.slug, **fields})
-        return Assessment.of(run, market.snapshot, market.today, market.policy).card(gpu)
+        return card_on_run(Assessment.of(run, market.snapshot, market.today, market.policy), gpu)
     except RequestError:
         return None
 

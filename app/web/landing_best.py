@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from app.catalogue.facts import CatalogueModel
 from app.memory.inputs import MethodKind
-from app.services.results import EstimateResult
+from app.services.cards import cheapest
+from app.services.estimate import Outlook
 from app.web.answer import DEFAULT_MODEL
-from app.web.cards_view import cheapest, price_note, price_text, short_card_name
+from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.components import PageMeta
 from app.web.formatting import Formatter
 from app.web.landing import Answered, Cell, Market, Row
@@ -32,7 +33,7 @@ class BestGpuPage:
 
 
 def best_gpu_page(
-    *, context: PageContext, market: Market, results: Sequence[tuple[CatalogueModel, Sequence[EstimateResult]]]
+    *, context: PageContext, market: Market, results: Sequence[tuple[CatalogueModel, Sequence[Outlook]]]
 ) -> BestGpuPage:
     """The cheapest card for each usual model by each method."""
     fmt = context.fmt
@@ -43,11 +44,11 @@ def best_gpu_page(
             Row(
                 name=model.name,
                 url=f"/models/{model.slug}",
-                cells=tuple(_best_cell(model, result, fmt) for result in by_method),
+                cells=tuple(_best_cell(model, found, fmt) for found in by_method),
             )
         )
-        qlora = next((result for result in by_method if result.run.method is MethodKind.QLORA), None)
-        best = cheapest(qlora) if qlora else None
+        qlora = next((found for found in by_method if found.result.run.method is MethodKind.QLORA), None)
+        best = cheapest(qlora.cards) if qlora else None
         if qlora and best and best.offer:
             answers.append(
                 Answered(
@@ -57,7 +58,7 @@ def best_gpu_page(
                         card=short_card_name(best.name),
                         price=price_text(best.offer, fmt),
                         note=price_note(best.offer, fmt),
-                        needs=fmt.memory(qlora.memory.required_bytes),
+                        needs=fmt.memory(qlora.result.memory.required_bytes),
                         usable=fmt.memory_with_unit(best.usable_bytes),
                     )
                     .replace("\u00a0", " "),
@@ -89,12 +90,12 @@ def best_gpu_page(
     )
 
 
-def _best_cell(model: CatalogueModel, result: EstimateResult, fmt: Formatter) -> Cell:
+def _best_cell(model: CatalogueModel, found: Outlook, fmt: Formatter) -> Cell:
     _ = fmt.gettext
-    url = page_link({"model": model.slug, "method": result.run.method}) + "#cards"
-    best = cheapest(result)
+    url = page_link({"model": model.slug, "method": found.result.run.method}) + "#cards"
+    best = cheapest(found.cards)
     if best is None or best.offer is None:
-        needs = fmt.memory_with_unit(result.memory.required_bytes)
+        needs = fmt.memory_with_unit(found.result.memory.required_bytes)
         return Cell(text=needs, url=url, detail=_("no single card with a price"))
     name = short_card_name(best.name)
     if best.time and best.cost:

@@ -7,7 +7,7 @@ from typing import Final
 from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
-from app.services.results import CardFit
+from app.services.results import Card
 from app.web.cards_view import card_size, price_note, price_text, short_card_name
 from app.web.components import Fact, Link, PageMeta, Tag
 from app.web.formatting import Formatter
@@ -44,7 +44,7 @@ def gpu_page(*, context: PageContext, gpu: CatalogueGpu, market: Market, related
     name, size = short_card_name(gpu.name), card_size(gpu.slug, gpu.device.memory_bytes, market.labels)
     largest: dict[MethodKind, str] = {}
     rows: list[Row] = []
-    offered: CardFit | None = None
+    offered: Card | None = None
     for model in popular(market.snapshot):
         cells = []
         for kind in MethodKind:
@@ -110,12 +110,12 @@ def _heat(gpu: CatalogueGpu, market: Market, fmt: Formatter) -> HeatMap | None:
     return heat_map(model, MethodKind.QLORA, gpu, market, fmt) if model is not None else None
 
 
-def _holds(fit: CardFit) -> bool:
+def _holds(fit: Card) -> bool:
     """Whether the card holds at least one sequence, by the estimate itself; its range may reach further."""
     return fit.verdict is not Verdict.UNSUPPORTED and fit.max_micro_batch_size > 0
 
 
-def _fit_cell(fit: CardFit | None, model: CatalogueModel, kind: MethodKind, gpu: CatalogueGpu, fmt: Formatter) -> Cell:
+def _fit_cell(fit: Card | None, model: CatalogueModel, kind: MethodKind, gpu: CatalogueGpu, fmt: Formatter) -> Cell:
     _ = fmt.gettext
     if fit is None:
         return Cell(text="–", url="")

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.memory.inputs import MethodKind
-from app.services.results import CardFit, EstimateResult
+from app.services.cards import cheapest, smallest_that_fits
+from app.services.results import HOLDS, Card, EstimateResult
 from app.web.calculator import method_cards
-from app.web.cards_view import HOLDS, card_size, cheapest, price_note, short_card_name, smallest_that_fits
+from app.web.cards_view import card_size, price_note, short_card_name
 from app.web.components import Link, MethodCard, PageMeta
 from app.web.formatting import Formatter
 from app.web.landing import Answered, Cell, Row
@@ -52,7 +53,7 @@ def methods_page(
     _ = fmt.gettext
     results = outcome.methods
     run, name = outcome.result.run, outcome.result.model.name
-    shared = _shared_card(results)
+    shared = _shared_card(outcome)
     answers = _answers(outcome, shared, fmt)
     needs = ", ".join(
         _("{needs} with {method}").format(needs=_needs(result, fmt), method=_(METHODS[result.run.method]))
@@ -112,23 +113,27 @@ def _needs(result: EstimateResult, fmt: Formatter) -> str:
     return fmt.memory_with_unit(result.memory.required_bytes).replace("\u00a0", " ")
 
 
-def _card_name(card: CardFit) -> str:
+def _card_name(card: Card) -> str:
     return short_card_name(card.name)
 
 
-def _shared_card(results: Sequence[EstimateResult]) -> tuple[CardFit, ...]:
+def _shared_card(outcome: Outcome) -> tuple[Card, ...]:
     """One card that holds the run by every method, as each method finds it: the cheapest for the largest."""
-    by_slug = [{card.slug: card for card in result.gpus if card.verdict in HOLDS and card.time} for result in results]
+    by_slug = [
+        {card.slug: card for card in run.cards if card.verdict in HOLDS and card.time}
+        for run in outcome.by_method.values()
+    ]
     common = set.intersection(*(set(cards) for cards in by_slug))
     if not common:
         return ()
-    best = cheapest(max(results, key=lambda result: result.memory.required_bytes))
+    largest = max(outcome.methods, key=lambda result: result.memory.required_bytes)
+    best = cheapest(outcome.cards_of(largest))
     smallest = min(common, key=lambda slug: (by_slug[0][slug].usable_bytes, slug))
     slug = best.slug if best is not None and best.slug in common else smallest
     return tuple(cards[slug] for cards in by_slug)
 
 
-def _rows(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tuple[Row, ...]:
+def _rows(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> tuple[Row, ...]:
     _ = fmt.gettext
     results = outcome.methods
 
@@ -153,7 +158,7 @@ def _rows(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tuple[
         ),
         row(_("Smallest card"), lambda result: _smallest(result, outcome, fmt)),
         row(_("Parameters trained"), lambda result: (fmt.parameters(result.parameters.trainable), "")),
-        row(_("Cheapest job"), lambda result: _cheapest_job(result, fmt)),
+        row(_("Cheapest job"), lambda result: _cheapest_job(outcome.cards_of(result), fmt)),
     ]
     if shared:
         rows.append(
@@ -174,14 +179,14 @@ def _rows(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tuple[
 
 
 def _smallest(result: EstimateResult, outcome: Outcome, fmt: Formatter) -> tuple[str, str]:
-    card = smallest_that_fits(result)
+    card = smallest_that_fits(outcome.cards_of(result))
     if card is None:
         return fmt.gettext("none alone"), ""
     return card_size(card.slug, card.memory_bytes, outcome.labels), _card_name(card)
 
 
-def _cheapest_job(result: EstimateResult, fmt: Formatter) -> tuple[str, str]:
-    best = cheapest(result)
+def _cheapest_job(cards: Sequence[Card], fmt: Formatter) -> tuple[str, str]:
+    best = cheapest(cards)
     if best is None or best.time is None or best.cost is None:
         return NOTHING, ""
     return fmt.money(best.cost.amount, best.cost.currency), fmt.gettext("{time} on the {card}; {note}").format(
@@ -210,7 +215,7 @@ def _parts(results: Sequence[EstimateResult], fmt: Formatter) -> tuple[Row, ...]
     return (*rows, Row(name=_("Training peak"), url="", cells=tuple(Cell(text=text, url="") for text in peaks)))
 
 
-def _answers(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tuple[Answered, ...]:
+def _answers(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> tuple[Answered, ...]:
     _ = fmt.gettext
     by_kind = {result.run.method: result for result in outcome.methods}
     name = outcome.result.model.name
@@ -219,7 +224,7 @@ def _answers(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> tup
         if less in by_kind and more in by_kind:
             found.append(_saving(name, by_kind[less], by_kind[more], fmt))
     for result in outcome.methods:
-        card, method = smallest_that_fits(result), _(METHODS_IN_TEXT[result.run.method])
+        card, method = smallest_that_fits(outcome.cards_of(result)), _(METHODS_IN_TEXT[result.run.method])
         if card is not None:
             found.append(
                 Answered(
@@ -250,7 +255,7 @@ def _saving(name: str, less: EstimateResult, more: EstimateResult, fmt: Formatte
     )
 
 
-def _times(outcome: Outcome, shared: Sequence[CardFit], fmt: Formatter) -> Answered:
+def _times(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> Answered:
     _ = fmt.gettext
     times = sorted(
         (card.time.total_seconds, _(METHODS[result.run.method]))

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 from app.catalogue.facts import CatalogueModel
 from app.memory.inputs import MethodKind
+from app.services.cards import cheapest, smallest_that_fits
 from app.services.results import EstimateResult
 from app.web.cards_view import (
     CardsSection,
     a_card_of,
     card_size,
     cards_section,
-    cheapest,
     price_note,
     price_text,
     short_card_name,
-    smallest_that_fits,
 )
 from app.web.components import Fact, Link, MethodCard, PageMeta
 from app.web.formatting import Formatter
@@ -123,7 +122,7 @@ def _model_facts(model: CatalogueModel, outcome: Outcome, fmt: Formatter) -> tup
             detail=_("{width} wide").format(width=fmt.integer(shape.hidden_size)),
         ),
     ]
-    best = cheapest(outcome.result)
+    best = cheapest(outcome.cards)
     if best and best.offer:
         facts.append(
             Fact(
@@ -153,7 +152,7 @@ def _model_answers(
         )
     ]
     for result in outcome.methods:
-        method, smallest = _(METHODS[result.run.method]), smallest_that_fits(result)
+        method, smallest = _(METHODS[result.run.method]), smallest_that_fits(outcome.cards_of(result))
         question = _("Which is the smallest GPU for {model} with {method}?").format(model=model.name, method=method)
         if smallest is None:
             text = _("No single card holds the {needs} that it takes; several have to share it.").format(

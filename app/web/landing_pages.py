@@ -15,10 +15,12 @@ from app.catalogue.facts import CatalogueGpu, CatalogueModel
 from app.catalogue.snapshot import Snapshot
 from app.memory.inputs import MethodKind
 from app.request import GpuListing, Run
-from app.services.estimate import estimate
+from app.services.estimate import Advice, Outlook, estimate, outlook
 from app.services.results import EstimateResult
 from app.web.answer import answer, card_labels
 from app.web.calculator import method_cards
+from app.web.cards_page import cards_page
+from app.web.cards_view import CARDS_PATH
 from app.web.glossary import glossary_page
 from app.web.landing import Market, popular
 from app.web.landing_best import best_gpu_page
@@ -51,15 +53,18 @@ def _market(parts: AppState) -> Market:
     return Market(snapshot=snapshot, today=parts.today(), policy=parts.policy, labels=card_labels(snapshot))
 
 
-def _by_method(market: Market, model: str, length: int, listing: GpuListing) -> list[EstimateResult]:
+def _runs(model: str, length: int) -> list[Run]:
+    fields = {"model": model, "sequence_length": length, "gpus": GpuListing.NONE}
+    return [Run.model_validate({**fields, "method": kind}) for kind in MethodKind]
+
+
+def _estimates(market: Market, model: str, length: int) -> list[EstimateResult]:
+    return [estimate(run, market.snapshot, market.today, market.policy) for run in _runs(model, length)]
+
+
+def _outlooks(market: Market, model: str, length: int) -> list[Outlook]:
     return [
-        estimate(
-            Run.model_validate({"model": model, "method": kind, "sequence_length": length, "gpus": listing}),
-            market.snapshot,
-            market.today,
-            market.policy,
-        )
-        for kind in MethodKind
+        outlook(run, market.snapshot, market.today, market.policy, advice=Advice.NONE) for run in _runs(model, length)
     ]
 
 
@@ -96,7 +101,7 @@ def _model_html(model: CatalogueModel, market: Market, context: PageContext) -> 
         outcome=found.outcome,
         methods=method_cards(found.outcome, context.fmt),
         by_length=[
-            (length, _by_method(market, model.slug, length, GpuListing.NONE))
+            (length, _estimates(market, model.slug, length))
             for length in LENGTHS
             if length <= (model.architecture.max_position_embeddings or length)
         ],
@@ -150,9 +155,7 @@ async def best_gpu(request: Request) -> Response:
 
     def make() -> tuple[bytes, int]:
         market = _market(parts)
-        results = [
-            (model, _by_method(market, model.slug, 512, GpuListing.FITTING)) for model in popular(market.snapshot)
-        ]
+        results = [(model, _outlooks(market, model.slug, 512)) for model in popular(market.snapshot)]
         return _html("best-gpu.html", best_gpu_page(context=context, market=market, results=results), context), 200
 
     return await cached(request, parts, context, make)
@@ -183,6 +186,23 @@ async def speed(request: Request) -> Response:
     return await cached(request, parts, context, make)
 
 
+@router.api_route(CARDS_PATH, methods=READ)
+async def cards(request: Request) -> Response:
+    """Every card against a run; a run that cannot be read is sent to the calculator, which says why."""
+    parts = state_of(request)
+    context = page_context(request, parts)
+    pairs = request.query_params.multi_items()
+    found = await run_in_threadpool(answer, pairs, parts.snapshot(), parts.today(), parts.policy, context.preferences)
+    outcome = found.outcome
+    if outcome is None:
+        return RedirectResponse(f"/?{request.url.query}", status_code=303)
+
+    def make() -> tuple[bytes, int]:
+        return _html("cards.html", cards_page(context=context, outcome=outcome), context), 200
+
+    return await cached(request, parts, context, make)
+
+
 def _html(template: str, page: object, context: PageContext) -> bytes:
     return render(template, page, context.fmt.translations).encode()
 
@@ -195,6 +215,7 @@ FIXED_PAGES = (
     "/gpus",
     "/best-gpu",
     "/speed",
+    CARDS_PATH,
     PLAN_PATH,
     SOLVE_PATH,
     "/serve",

@@ -144,6 +144,6 @@ def _title(widget: Widget, query: EmbedQuery, parts: AppState) -> tuple[str, str
     found: Answer = answer(query.pairs, parts.snapshot(), parts.today(), parts.policy, {})
     if found.outcome is None:
         raise ApiError(404, "This page shows no result: its run cannot be computed.", field="url")
-    _tone, sentence = verdict_sentence(found.outcome.result, found.outcome.labels, query.fmt)
+    _tone, sentence = verdict_sentence(found.outcome, query.fmt)
     title = f"{setting_text(found.outcome.result, query.fmt)}: {sentence}"
     return title, page_link(found.outcome.chosen, path="/charts/memory.png")

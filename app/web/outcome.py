@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.memory.inputs import MethodKind
 from app.services.by_count import CountFit
-from app.services.results import CardFit, EstimateResult, OfferReport
+from app.services.cards import CardOnRun
+from app.services.estimate import Outlook
+from app.services.results import EstimateResult, OfferReport
 from app.web.links import RunFields
 
 OrderLink = Callable[[OfferReport], str]
@@ -15,9 +18,9 @@ OrderLink = Callable[[OfferReport], str]
 class Outcome:
     """A run's estimate beside the same run by each method."""
 
-    result: EstimateResult
-    methods: Sequence[EstimateResult]
-    """The run by each method that it can be done with, in the order of ``MethodKind``."""
+    run: Outlook
+    by_method: Mapping[MethodKind, Outlook]
+    """The same run by each method that it can be done with, in the order of ``MethodKind``."""
     chosen: RunFields
     """What a link to this result carries."""
     labels: Mapping[str, str]
@@ -29,7 +32,26 @@ class Outcome:
     """Where the operator may be asked about this run; empty where nobody is to be asked."""
 
     @property
-    def chosen_card(self) -> CardFit | None:
+    def methods(self) -> Sequence[EstimateResult]:
+        """The estimates by method."""
+        return tuple([found.result for found in self.by_method.values()])
+
+    def cards_of(self, result: EstimateResult) -> Sequence[CardOnRun]:
+        """The catalogue's cards against one of the ``methods``."""
+        return self.by_method[result.run.method].cards
+
+    @property
+    def result(self) -> EstimateResult:
+        """The run's estimate."""
+        return self.run.result
+
+    @property
+    def cards(self) -> Sequence[CardOnRun]:
+        """The catalogue's cards against the run."""
+        return self.run.cards
+
+    @property
+    def chosen_card(self) -> CardOnRun | None:
         """The card that the run was judged for, if one was chosen."""
         verdict = self.result.verdict
-        return next((card for card in self.result.gpus if verdict and card.slug == verdict.gpu), None)
+        return self.run.card(verdict.gpu) if verdict else None

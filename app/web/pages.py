@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.state import AppState, state_of
 from app.catalogue.snapshot import Snapshot
-from app.request import GpuListing
 from app.web.answer import answer, card_labels, choices, own_comparison
 from app.web.calculator import calculator_page
 from app.web.compare import compare_page
@@ -99,14 +98,7 @@ async def calculator(request: Request) -> Response:
 
     def make() -> tuple[bytes, int]:
         snapshot, today = parts.snapshot(), parts.today()
-        found = answer(
-            request.query_params.multi_items(),
-            snapshot,
-            today,
-            parts.policy,
-            context.preferences,
-            cards_of_others=GpuListing.FITTING,
-        )
+        found = answer(request.query_params.multi_items(), snapshot, today, parts.policy, context.preferences)
         page_url = context.absolute(f"/?{request.url.query}" if request.url.query else "/")
         page = calculator_page(
             context=context,

@@ -1,6 +1,7 @@
 """Routes of the pages that answer which method to choose, and how far to trust the answer."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -9,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.api.state import AppState, state_of
 from app.memory.inputs import MethodKind
+from app.services.estimate import Advice
 from app.web.accuracy import PATH as ACCURACY_PATH
 from app.web.accuracy import accuracy_page
 from app.web.answer import DEFAULT_MODEL, EXAMPLE, answer, choices
@@ -40,8 +42,9 @@ async def _outcome(
     given = {name for name, _text in pairs}
     pairs.extend((name, text) for name, text in defaults.items() if name not in given)
     asked: Iterable[tuple[str, str]] = [*pairs, ("method", MethodKind.QLORA.value)]
-    found = await run_in_threadpool(answer, asked, parts.snapshot(), parts.today(), parts.policy, context.preferences)
-    return found.outcome
+    ask = partial(answer, asked, parts.snapshot(), parts.today(), parts.policy, context.preferences)
+    # The rules weigh what each method leaves room for.
+    return (await run_in_threadpool(ask, advice_of_others=Advice.ALL)).outcome
 
 
 @router.api_route(METHODS_PATH, methods=READ)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from app.memory.device import Verdict
-from app.services.results import CardFit, CostReport, EstimateResult, TimeReport
+from app.services.results import Card, CostReport, TimeReport
 from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.charts import percent
 from app.web.components import Link, PageMeta
@@ -37,7 +37,7 @@ TIME_TICKS_SECONDS: Final = tuple(60 * minutes for minutes in (1, 2, 5, 10, 30, 
 class Priced:
     """A card with both a time and a cost for the job."""
 
-    card: CardFit
+    card: Card
     time: TimeReport
     cost: CostReport
 
@@ -106,11 +106,11 @@ class SpeedPage:
     methods: tuple[Link, ...]
 
 
-def priced_cards(result: EstimateResult) -> list[Priced]:
+def priced_cards(cards: Sequence[Card]) -> list[Priced]:
     """Cards that surely hold the run and have a time and a cost, fastest first."""
     found = [
         Priced(card, card.time, card.cost)
-        for card in result.gpus
+        for card in cards
         if card.verdict is Verdict.FITS and card.time is not None and card.cost is not None
     ]
     return sorted(found, key=lambda item: (item.time.total_seconds, item.cost.amount))
@@ -204,7 +204,7 @@ def speed_page(*, context: PageContext, outcome: Outcome) -> SpeedPage:
     """The page for one run."""
     fmt, result = context.fmt, outcome.result
     _ = fmt.gettext
-    cards = priced_cards(result)
+    cards = priced_cards(outcome.cards)
     run = _("{method} of {model}: {examples} examples of {tokens} tokens, {epochs} times over").format(
         method=_(METHOD_RUNS[result.run.method]),
         model=result.model.name,

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from app.services.results import OfferReport
+from app.services.results import HOLDS, OfferReport
 from app.settings import Settings
-from app.web.cards_view import HOLDS
 from app.web.components import Link
 from app.web.formatting import Formatter
 from app.web.orders import browse_path, contact_path
@@ -21,7 +20,7 @@ def turn_to(settings: Settings, outcome: Outcome, fmt: Formatter) -> tuple[Link,
 
     They lead through this host, the only one that a sandboxed frame's links may name.
     """
-    if orderable(card.offer for card in outcome.result.gpus if card.verdict in HOLDS):
+    if orderable(card.offer for card in outcome.cards if card.verdict in HOLDS):
         return ()
     _ = fmt.gettext
     links = []

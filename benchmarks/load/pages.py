@@ -20,7 +20,6 @@ from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from app.catalogue.snapshot import Snapshot
-from app.request import GpuListing
 from app.services.policy import Policy
 from app.web.answer import answer, choices
 from app.web.calculator import calculator_page
@@ -83,9 +82,7 @@ def shares(asked: Iterator[str], count: int) -> Shares:
     total = Shares()
     for index, address in enumerate(islice(asked, 2 * count)):
         pairs = parse_qsl(address.partition("?")[2])
-        found, estimate = _timed(
-            partial(answer, pairs, snapshot, today, policy, {}, cards_of_others=GpuListing.FITTING)
-        )
+        found, estimate = _timed(partial(answer, pairs, snapshot, today, policy, {}))
         made = partial(calculator_page, context=context, choices=lists, oembed_url="http://localhost/")
         page, view_model = _timed(partial(made, state=found.state, outcome=found.outcome))
         text, template = _timed(partial(render, "calculator.html", page, context.fmt.translations))

@@ -131,12 +131,15 @@ def test_a_suggestion_is_applied_by_one_click(open_page: OpenPage) -> None:
         assert "gradient_checkpointing=full" in page.url
 
 
-def test_cards_show_six_then_all(open_page: OpenPage) -> None:
-    page = open_page("/", width=390, scripts=False)
+def test_cards_show_six_then_all_on_a_page_of_their_own(open_page: OpenPage) -> None:
+    page = open_page("/?model=llama-3-8b&method=lora&gpu=rtx-4090", width=390, scripts=False)
     rows = page.locator("#cards table.cards tbody tr:visible")
     assert rows.count() == 6
-    page.locator("#cards summary").first.click()
-    assert rows.count() > 6
+    cheapest = rows.first.inner_text()
+    page.get_by_role("link", name=re.compile("^Every card: ")).click()
+    held, of = re.match(r"(\d+) of (\d+) cards hold this run", page.locator("h1").inner_text()).groups()  # type: ignore[union-attr]
+    assert page.locator("main section tbody tr, main ul.names li").count() == int(of) > int(held) > 6
+    assert page.locator("tbody tr").first.inner_text() == cheapest
 
 
 def test_open_folds_stay_open_when_the_result_changes(open_page: OpenPage) -> None:

@@ -17,7 +17,7 @@ from tests.web.reading import Page
 def cards(snapshot: Snapshot) -> list[Priced]:
     outcome = answer([("model", "llama-3-8b"), ("method", "qlora")], snapshot, TODAY, Policy(), {}).outcome
     assert outcome is not None
-    return priced_cards(outcome.result)
+    return priced_cards(outcome.cards)
 
 
 def test_nothing_beats_a_card_of_the_front(cards: list[Priced]) -> None:

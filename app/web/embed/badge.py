@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.memory.device import Verdict
+from app.services.cards import smallest_that_fits
 from app.web.answer import Answer
 from app.web.cards_view import card_size, short_card_name
 from app.web.embed.palette import palette, text_on
-from app.web.embed.table import smallest_fitting
 from app.web.form import named_errors
 from app.web.formatting import Formatter
 from app.web.outcome import Outcome
@@ -69,7 +69,7 @@ def badge_texts(outcome: Outcome, fmt: Formatter) -> tuple[str, str, str, str]:
             Verdict.UNSUPPORTED: _("cannot run on {card}"),
         }[verdict.status]
         return run, needs, pattern.format(card=card), TONES[verdict.status]
-    smallest = smallest_fitting(result)
+    smallest = smallest_that_fits(outcome.cards)
     if smallest is None:
         return run, needs, _("no single card"), "no"
     size = card_size(smallest.slug, smallest.memory_bytes, outcome.labels).replace("\u00a0", " ")

@@ -8,10 +8,10 @@ from typing import Final
 import resvg_py
 from starlette.exceptions import HTTPException
 
-from app.services.results import CardFit
+from app.services.results import HOLDS, Card
 from app.web.answer import Answer
 from app.web.calculator_verdict import verdict_sentence
-from app.web.cards_view import HOLDS, short_card_name
+from app.web.cards_view import short_card_name
 from app.web.charts import grouped_bytes
 from app.web.embed.offers import best_cards
 from app.web.embed.palette import palette, text_on
@@ -172,7 +172,7 @@ def memory_chart(outcome: Outcome, query: EmbedQuery, source: str) -> Chart:
     _ = fmt.gettext
     base = _base(outcome, query, source, "memory")
     memory, verdict = result.memory, result.verdict
-    tone, sentence = verdict_sentence(result, outcome.labels, fmt)
+    tone, sentence = verdict_sentence(outcome, fmt)
     reach = max(memory.required_bytes, memory.required_high_bytes)
     usable = verdict.usable_bytes if verdict is not None else 0
     fits = usable >= reach
@@ -255,17 +255,17 @@ def speed_chart(outcome: Outcome, query: EmbedQuery, source: str) -> Chart:
     )
 
 
-def _timed(outcome: Outcome) -> list[CardFit]:
+def _timed(outcome: Outcome) -> list[Card]:
     """The chosen card and those best worth their price whose time is known, fastest first."""
     chosen = outcome.chosen_card
     first = [chosen] if chosen is not None and chosen.verdict in HOLDS else []
-    priced = best_cards(outcome.result, None)
-    others = priced or [card for card in outcome.result.gpus if card.verdict in HOLDS]
+    priced = best_cards(outcome.cards, None)
+    others = priced or [card for card in outcome.cards if card.verdict in HOLDS]
     timed = [card for card in (*first, *(card for card in others if card not in first)) if card.time][:MOST_BARS]
     return sorted(timed, key=lambda card: card.time.total_seconds if card.time else 0)
 
 
-def _bar(card: CardFit, index: int, longest: float, fmt: Formatter) -> Bar:
+def _bar(card: Card, index: int, longest: float, fmt: Formatter) -> Bar:
     time = card.time
     assert time is not None
     room = BAR_WIDTH - NAME_WIDTH - VALUE_WIDTH

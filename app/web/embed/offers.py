@@ -1,13 +1,14 @@
 """The offers a widget shows: the best first, each with its order link."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
-from app.services.results import CardFit, EstimateResult, OfferReport
-from app.web.cards_view import HOLDS, card_size, holding, price_note, price_text, servers_of, short_card_name
+from app.services.cards import holding
+from app.services.results import HOLDS, Card, OfferReport
+from app.web.cards_view import card_size, price_note, price_text, servers_of, short_card_name
 from app.web.embed.query import Campaign
 from app.web.formatting import EN_DASH, Formatter
 from app.web.orders import order_path
@@ -47,13 +48,13 @@ def order_data(offer: OfferReport) -> str:
     )
 
 
-def card_title(card: CardFit, labels: Mapping[str, str]) -> tuple[str, str]:
+def card_title(card: Card, labels: Mapping[str, str]) -> tuple[str, str]:
     """A card's short name and what it is sold as; the size is empty where the name says it already."""
     name, size = short_card_name(card.name), card_size(card.slug, card.memory_bytes, labels)
     return name, "" if size.replace("\u00a0", "") in name.replace(" ", "") else size
 
 
-def offer_line(card: CardFit, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> OfferLine:
+def offer_line(card: Card, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> OfferLine:
     """A card that has an offer, as text. Raises ``ValueError`` for one that has none."""
     offer = card.offer
     if offer is None:
@@ -71,12 +72,12 @@ def offer_line(card: CardFit, outcome: Outcome, campaign: Campaign, fmt: Formatt
     )
 
 
-def best_cards(result: EstimateResult, chosen: CardFit | None) -> list[CardFit]:
+def best_cards(cards: Sequence[Card], chosen: Card | None) -> list[Card]:
     """Priced cards that surely hold the run: the chosen one, then cheapest first, hourly before monthly."""
     first = [chosen] if chosen is not None and chosen.offer is not None and chosen.verdict in HOLDS else []
     rest = [
         card
-        for card in (*holding(result, Period.HOUR), *holding(result, Period.MONTH))
+        for card in (*holding(cards, Period.HOUR), *holding(cards, Period.MONTH))
         if card.verdict is Verdict.FITS and card not in first
     ]
     return first + rest

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.memory.device import Verdict
-from app.services.results import CardFit, EstimateResult
+from app.services.results import HOLDS, Card, EstimateResult
 from app.settings import Settings
 from app.web.answer import Answer
 from app.web.calculator_verdict import verdict_sentence
-from app.web.cards_view import HOLDS, short_card_name
+from app.web.cards_view import short_card_name
 from app.web.charts import StackedBar
 from app.web.components import Fact, Link
 from app.web.embed.discovery import discovery_url
@@ -112,9 +112,9 @@ def result_widget(found: Answer, query: EmbedQuery, settings: Settings) -> Resul
     if outcome is None:
         return _unread(found, query, fmt)
     result, chosen_card = outcome.result, outcome.chosen_card
-    tone, sentence = verdict_sentence(result, outcome.labels, fmt)
+    tone, sentence = verdict_sentence(outcome, fmt)
     drawn = gauge(result, fmt)
-    cards = best_cards(result, chosen_card)[: 1 + MORE_OFFERS]
+    cards = best_cards(outcome.cards, chosen_card)[: 1 + MORE_OFFERS]
     lines = [offer_line(card, outcome, query.campaign, fmt) for card in cards]
     return ResultWidget(
         setting=setting_text(result, fmt),
@@ -155,7 +155,7 @@ def _unread(found: Answer, query: EmbedQuery, fmt: Formatter) -> ResultWidget:
     )
 
 
-def _facts(result: EstimateResult, chosen: CardFit | None, cards: list[CardFit], fmt: Formatter) -> tuple[Fact, ...]:
+def _facts(result: EstimateResult, chosen: Card | None, cards: list[Card], fmt: Formatter) -> tuple[Fact, ...]:
     """Time and cost on the card that is offered, and the memory: few enough to stand side by side."""
     _ = fmt.gettext
     card = chosen if chosen is not None and chosen.verdict in HOLDS else cards[0] if cards else None

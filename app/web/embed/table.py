@@ -8,7 +8,8 @@ from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.messages import mark
 from app.request import FieldError
-from app.services.results import CardFit, CompareResult, CompareRow, EstimateResult
+from app.services.cards import smallest_that_fits
+from app.services.results import Card, CompareResult, CompareRow, EstimateResult
 from app.web.charts import StackedBar, grouped_bytes, stacked_bar
 from app.web.components import Link, Tag
 from app.web.embed.offers import OfferLine, best_cards, card_title, offer_line
@@ -138,7 +139,7 @@ def methods_table(outcome: Outcome, campaign: Campaign, fmt: Formatter) -> tuple
 def _method_cells(result: EstimateResult, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> tuple[Cell, ...]:
     _ = fmt.gettext
     needs = result.memory.required_bytes
-    card = next(iter(best_cards(result, None)), None) or smallest_fitting(result)
+    card = next(iter(best_cards(outcome.cards_of(result), None)), None) or smallest_that_fits(outcome.cards_of(result))
     sizes = grouped_bytes(peak_parts(result.memory))
     if card is None:
         bar = stacked_bar(sizes, scale_bytes=needs)
@@ -163,12 +164,6 @@ def _method_cells(result: EstimateResult, outcome: Outcome, campaign: Campaign, 
         Cell(text=fmt.money(card.cost.amount, card.cost.currency) if card.cost else "–"),
         Cell(text="", order=line if line and line.order_url else None),
     )
-
-
-def smallest_fitting(result: EstimateResult) -> CardFit | None:
-    """The card of least memory that surely holds the run, priced or not."""
-    fitting = (card for card in result.gpus if card.verdict is Verdict.FITS)
-    return min(fitting, key=lambda card: card.usable_bytes, default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,7 +202,7 @@ def _model_cell(entry: CompareRow | None, naming: Naming, fmt: Formatter) -> Cel
     if entry is None or entry.estimate is None:
         return Cell(text="–", detail=entry.error or "" if entry else "")
     result = entry.estimate
-    card = next(iter(best_cards(result, None)), None) or smallest_fitting(result)
+    card = next(iter(best_cards(result.gpus, None)), None) or smallest_that_fits(result.gpus)
     chosen = {**naming.shared, "model": entry.model, "method": entry.method}
     return Cell(
         text=fmt.memory_with_unit(result.memory.required_bytes),
@@ -216,7 +211,7 @@ def _model_cell(entry: CompareRow | None, naming: Naming, fmt: Formatter) -> Cel
     )
 
 
-def _card_text(card: CardFit | None, labels: Mapping[str, str], fmt: Formatter) -> str:
+def _card_text(card: Card | None, labels: Mapping[str, str], fmt: Formatter) -> str:
     if card is None:
         return fmt.gettext("no single card")
     return ", ".join(text for text in card_title(card, labels) if text)
@@ -228,7 +223,7 @@ def cards_table(
     """Cards by method: does each hold the run, with how much to spare, and what it costs to rent."""
     _ = fmt.gettext
     kinds = [kind for kind in METHOD_ORDER if any(result.run.method is kind for result in outcome.methods)]
-    fits = {result.run.method: {card.slug: card for card in result.gpus} for result in outcome.methods}
+    fits = {result.run.method: {card.slug: card for card in outcome.cards_of(result)} for result in outcome.methods}
     columns = (
         Column(text=_("Card")),
         *(Column(text=_(METHODS[kind]), kind="verdict") for kind in kinds),
@@ -239,7 +234,7 @@ def cards_table(
     return columns, rows
 
 
-def _card_row(cards: Sequence[CardFit], outcome: Outcome, campaign: Campaign, fmt: Formatter) -> Row:
+def _card_row(cards: Sequence[Card], outcome: Outcome, campaign: Campaign, fmt: Formatter) -> Row:
     _ = fmt.gettext
     priced = next((card for card in cards if card.offer is not None), None)
     line = offer_line(priced, outcome, campaign, fmt) if priced else None
@@ -256,7 +251,7 @@ def _card_row(cards: Sequence[CardFit], outcome: Outcome, campaign: Campaign, fm
     )  # fmt: skip
 
 
-def _verdict_text(card: CardFit, fmt: Formatter) -> str:
+def _verdict_text(card: Card, fmt: Formatter) -> str:
     _ = fmt.gettext
     if card.verdict is Verdict.UNSUPPORTED:
         return ""
@@ -269,14 +264,14 @@ def _verdict_text(card: CardFit, fmt: Formatter) -> str:
 
 def listed_cards(outcome: Outcome) -> tuple[str, ...]:
     """The cards worth a row where none are named: priced ones that hold the run by some method, cheapest first."""
-    found: dict[str, CardFit] = {}
+    found: dict[str, Card] = {}
     for kind in METHOD_ORDER:
         for result in outcome.methods:
             if result.run.method is kind:
-                for card in best_cards(result, None):
+                for card in best_cards(outcome.cards_of(result), None):
                     found.setdefault(card.slug, card)
     if not found:
-        return tuple(card.slug for card in outcome.result.gpus if card.verdict is Verdict.FITS)[:MOST_CARDS]
+        return tuple(card.slug for card in outcome.cards if card.verdict is Verdict.FITS)[:MOST_CARDS]
     return tuple(found)[:MOST_CARDS]
 
 
