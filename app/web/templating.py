@@ -10,6 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.web.language import localised_links
+from app.web.template_code import TemplateCode, Translation, escaped
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TEMPLATES: Final = ROOT / "templates"
@@ -23,17 +24,29 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
+class Templates(Environment):
+    """The templates in one language."""
+
+    code_generator_class = TemplateCode
+    escaped = staticmethod(escaped)
+
+    def __init__(self, translations: NullTranslations, **options: Any) -> None:
+        self.translations = translations
+        super().__init__(**options)
+
+
 @lru_cache(maxsize=16)
 def environment(translations: NullTranslations) -> Environment:
     """The templates in one language."""
-    env = Environment(
+    env = Templates(
+        translations,
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        extensions=["jinja2.ext.i18n"],
+        extensions=[Translation],
     )
     env.globals["asset"] = asset
     install: Callable[..., Any] = env.install_gettext_translations  # type: ignore[attr-defined]
