@@ -65,7 +65,7 @@ bench: install-dev ## Measure the service and the core under load
 bench-catalogue: install-dev ## Measure imports of, and requests over, 100,000 offers
 	@$(BIN)/python -m benchmarks.catalogue
 
-fuzz: install-dev ## Send half a million inputs nobody would send on purpose (about an hour)
+fuzz: install-dev ## Send half a million inputs nobody would send on purpose (some 25 minutes on two cores)
 	@nice $(BIN)/python -m benchmarks.fuzz --record docs/fuzz-record.md $(ARGS)
 
 bench-memory: install-dev ## Prove that a worker does not grow between 100,000 and 300,000 requests

@@ -209,7 +209,7 @@ def make_layout(cluster: Cluster, strategy: Strategy) -> Layout:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def gathered_bytes(architecture: Architecture, layout: Layout, width: int, linear_bits: int) -> tuple[int, ...]:
     """Weights that are whole on a rank beside its shards while each layer's backward runs, in bytes.
 
@@ -234,7 +234,7 @@ def gathered_bytes(architecture: Architecture, layout: Layout, width: int, linea
     return tuple(sum(whole[max(0, index + first) : index + 1]) for index in range(len(whole)))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def root_bytes(architecture: Architecture, layout: Layout, width: int) -> int:
     """Embeddings, final norm and head, whole from forward to the end of backward, in bytes."""
     if not layout.traits.keeps_root or layout.shards == 1:

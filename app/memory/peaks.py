@@ -16,7 +16,7 @@ from app.memory.result import PhaseName
 from app.memory.step import step_moments
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def peak_moments(
     architecture: Architecture,
     policy: Policy,

@@ -96,7 +96,7 @@ def updating_phases(states: States, held: Held, *, clips: bool) -> list[SizedPha
     return phases
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def component(name: ComponentName, bytes_: int) -> Component:
     """A component with its words: what lives throughout is one object in every phase."""
     words = COMPONENTS[name]

@@ -45,7 +45,7 @@ class States:
     counts: ParameterCounts
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def model_states(architecture: Architecture, method: Method, policy: Policy, layout: Layout = SINGLE) -> States:
     """Exact sizes of parameters and their training state on one rank, each tensor rounded to the allocator's block.
 
@@ -121,7 +121,7 @@ def trained_units(architecture: Architecture, method: Method, policy: Policy, la
         yield from adapter_units(tensors, len(architecture.layers))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _base_units(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[tuple[Unit, bool], ...]:
     """The model's own weights by layer and outside, and whether full fine-tuning trains them."""
     return tuple(_each_base_unit(architecture, policy, layout))
@@ -195,7 +195,7 @@ def _communication(architecture: Architecture, trained: tuple[Unit, ...], layout
     return HALF * min(bucket, elements)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _quantisation_state(architecture: Architecture, policy: Policy, layout: Layout) -> int:
     """Scales of a quantised base, in bytes: whole on every rank, since they are no parameters."""
     if policy.quantization is None:

@@ -27,7 +27,7 @@ SELECTIVE_EVERY = 2
 """``selective`` checkpoints every second layer (torchtitan's ``selective_ac_option="2"``)."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def layer_profile(
     layer: Layer,
     hidden_size: int,
@@ -323,7 +323,7 @@ class _Step:
             yield moment(PhaseName.BACKWARD, outside, Instant(ZERO, arriving))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def step_moments(
     architecture: Architecture,
     policy: Policy,

@@ -27,7 +27,7 @@ class _AnyLike:
     device: Device | None = field(compare=False)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=256)
 def _sharded(
     architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, card: _AnyLike
 ) -> MemoryEstimate:
@@ -41,7 +41,7 @@ def estimate_on(architecture: Architecture, groups: Groups, count: int, device: 
     return on_card(_sharded(architecture, groups.method, groups.precision, groups.batch, cluster, card), device)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _spread(
     architecture: Architecture, method: Method, precision: Precision, batch: Batch, cluster: Cluster, card: _AnyLike
 ) -> SharedOut:

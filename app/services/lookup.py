@@ -192,7 +192,7 @@ def _from_config(config: Mapping[str, Any], key: str, *, field: str) -> FoundMod
     return FoundModel(architecture=architecture, summary=summary, reference=summary.slug, note=None)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _parsed(text: str) -> Architecture:
     return parse_config(json.loads(text))
 

@@ -39,7 +39,7 @@ class _Near:
     of_size: float
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _of_this_size(method: MethodKind, total_parameters: int, vocab_size: int) -> tuple[_Near, ...]:
     near = []
     for row in _measured():

@@ -167,7 +167,7 @@ class ShapeTerms:
         )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=256)
 def run_shape(
     architecture: Architecture,
     method: Method,
@@ -182,7 +182,7 @@ def run_shape(
     return terms.at(batch.micro_batch_size * batch.sequence_length, batch.sequence_length)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def shape_terms(
     architecture: Architecture,
     method: Method,

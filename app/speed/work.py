@@ -236,7 +236,7 @@ class AdapterWork:
     """What that moves in one forward, whatever the tokens."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def adapter_work(architecture: Architecture, policy: Policy, rank: int, stack: KernelStack) -> AdapterWork:
     """The adapters' work; which projections carry one is the policy's to say."""
     total = _Sum()

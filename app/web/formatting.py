@@ -53,14 +53,14 @@ def largest_remainder(parts: Sequence[int], total: int) -> list[int]:
     return floors
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def _fixed(value: Decimal, digits: int, locale: str) -> str:
     """A number with exactly ``digits`` decimals; cached, since a page repeats few values many times."""
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
     return str(format_decimal(value, format=pattern, locale=locale))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2048)
 def _money(amount: Decimal, currency: str, locale: str) -> str:
     number = "#,##0" if amount >= 1000 else "#,##0.00"
     pattern = Locale.parse(locale).currency_formats["standard"].pattern.replace("#,##0.00", number)

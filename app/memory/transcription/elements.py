@@ -20,7 +20,7 @@ def tokens(features: int) -> Elements:
     return lambda width: Size(token=width * features)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def elements_of(count: int) -> Elements:
     """A tensor of a fixed number of elements."""
     return lambda width: Size(fixed=width * count)
