@@ -1,6 +1,7 @@
 """One GPU's memory through a training step: the public face of the model."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 
 from app.memory.architecture import Architecture
@@ -44,7 +45,7 @@ from app.memory.phases import (
 )
 from app.memory.policy import Policy, make_policy
 from app.memory.remarks import assumptions_of, warnings_of
-from app.memory.result import ComponentName, Interval, MemoryEstimate, Outside, OverheadName
+from app.memory.result import ComponentName, Interval, MemoryEstimate, Needed, Outside, OverheadName
 from app.memory.states import States, model_states
 from app.memory.verdict import judge
 
@@ -52,10 +53,10 @@ __all__ = [
     "estimate_memory",
     "judge",
     "largest_micro_batch",
+    "needed",
     "on_card",
     "range_without_context",
-    "required_bytes",
-    "required_range",
+    "required_on",
 ]
 
 
@@ -96,7 +97,7 @@ def cluster_layout(cluster: Cluster | None, method: Method) -> Layout:
     return make_layout(cluster, strategy)
 
 
-def required_bytes(
+def needed(
     architecture: Architecture,
     method: Method,
     precision: Precision,
@@ -105,28 +106,21 @@ def required_bytes(
     *,
     device: Device | None = None,
     include_workspaces: bool = True,
-) -> int:
-    """``required_bytes`` of :func:`estimate_memory` alone: for runs that are only compared, at half its cost."""
+) -> Needed:
+    """What :func:`estimate_memory` says a card must have, alone: for runs that are only compared, at half its cost."""
     layout = cluster_layout(cluster, method)
     workspaces = workspace_bytes(device) if include_workspaces else 0
-    peak_bytes, _ = _fullest(architecture, method, precision, batch, layout, workspaces)
-    return peak_bytes + share(peak_bytes, SLACK_MEDIAN) + _outside(device, layout).typical_bytes
+    peak_bytes, fullest = _fullest(architecture, method, precision, batch, layout, workspaces)
+    outside = _beside_collectives(context_of(device), layout)
+    return Needed(
+        required_bytes=peak_bytes + share(peak_bytes, SLACK_MEDIAN) + outside.typical_bytes,
+        required=_held(peak_bytes, fullest, layout).beside(outside),
+    )
 
 
-def required_range(
-    architecture: Architecture,
-    method: Method,
-    precision: Precision,
-    batch: Batch,
-    cluster: Cluster | None = None,
-    *,
-    device: Device | None = None,
-    include_workspaces: bool = True,
-) -> Interval:
-    """``required`` of :func:`estimate_memory` alone, which the verdict is made from: for searches, at half its cost."""
-    workspaces = workspace_bytes(device) if include_workspaces else 0
-    held = range_without_context(architecture, method, precision, batch, cluster, workspaces=workspaces)
-    return held.beside(context_of(device))
+def required_on(estimate: MemoryEstimate, device: Device) -> Interval:
+    """``required`` of the same run on another card, without a whole estimate for it."""
+    return estimate.requires(workspace_bytes(device), context_of(device))
 
 
 def range_without_context(
@@ -141,8 +135,12 @@ def range_without_context(
     """``required`` but for the CUDA context: all that cards with ``workspaces`` bytes of them share."""
     layout = cluster_layout(cluster, method)
     peak_bytes, fullest = _fullest(architecture, method, precision, batch, layout, workspaces)
-    held = held_interval(allocated_interval(peak_bytes, _evidence(fullest, layout)))
+    held = _held(peak_bytes, fullest, layout)
     return held if layout.is_single else held.beside(COLLECTIVES)
+
+
+def _held(peak_bytes: int, fullest: "_Rank", layout: Layout) -> Interval:
+    return held_interval(allocated_interval(peak_bytes, _evidence(fullest, layout)))
 
 
 def on_card(estimate: MemoryEstimate, device: Device | None) -> MemoryEstimate:
@@ -177,10 +175,6 @@ def _fullest(
         for part in stages(architecture, layout.pipeline * layout.split)
     ]
     return max([(rank.peak_bytes(), rank) for rank in ranks], key=itemgetter(0))
-
-
-def _outside(device: Device | None, layout: Layout) -> Outside:
-    return _beside_collectives(context_of(device), layout)
 
 
 def _beside_collectives(context: Outside, layout: Layout) -> Outside:
@@ -300,8 +294,16 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
         warnings=warnings_of(architecture, placed.policy),
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
         grows=placed.growth,
+        requires=partial(_requires, placed, layout, peak.bytes),
         explains=lambda: formulas(peak.broken_down(batch).components, _explained(placed, layout, peak)),
     )
+
+
+def _requires(placed: _Rank, layout: Layout, peak_bytes: int, workspaces: int, context: Outside) -> Interval:
+    """Workspaces live throughout, so that other ones move every moment, and the peak, by as much."""
+    own = placed.held[ComponentName.WORKSPACES]
+    moved = workspaces - own if own else 0
+    return _held(peak_bytes + moved, placed, layout).beside(_beside_collectives(context, layout))
 
 
 def _explained(placed: _Rank, layout: Layout, peak: SizedPhase) -> Explained:

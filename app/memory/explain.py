@@ -7,6 +7,7 @@ and small buffers are its last term, so that it adds up. Words are kept out of i
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from app.memory.architecture import Architecture, ParameterKind
 from app.memory.inputs import Batch, Method, QuantizationFormat
@@ -85,34 +86,44 @@ def _terms(name: ComponentName, peak: Explained) -> Iterable[Term]:
     return _of_moment(name, peak)
 
 
-def _weights(peak: Explained) -> Iterator[Term]:
-    policy, by_width = peak.policy, dict[Fraction, int]()
-    for parameter in peak.architecture.parameters:
-        count = peak.layout.local_elements(parameter) * parameter.count
+def _weights(peak: Explained) -> Iterable[Term]:
+    return _weight_terms(peak.architecture, peak.policy, peak.layout)
+
+
+@lru_cache(maxsize=256)
+def _weight_terms(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[Term, ...]:
+    by_width = dict[Fraction, int]()
+    for parameter in architecture.parameters:
+        count = layout.local_elements(parameter) * parameter.count
         width = Fraction(policy.resident_width if policy.trains_base else policy.plain_width)
         if policy.quantization is not None and parameter.kind is ParameterKind.LINEAR:
             width = Fraction(1) if policy.quantization is QuantizationFormat.INT8 else Fraction(1, 2)
         elif parameter.kind in ALWAYS_FLOAT32:
             width = Fraction(FLOAT32)
         by_width[width] = by_width.get(width, 0) + count
-    sharded = peak.layout.shards if peak.layout.traits.shards_weights else 1
-    for width, count in sorted(by_width.items()):
-        yield _product(count, width, sharded)
+    sharded = layout.shards if layout.traits.shards_weights else 1
+    return tuple([_product(count, width, sharded) for width, count in sorted(by_width.items())])
 
 
-def _scales(peak: Explained) -> Iterator[Term]:
-    if peak.policy.quantization is QuantizationFormat.INT8:
-        return
+def _scales(peak: Explained) -> Iterable[Term]:
+    return _scale_terms(peak.architecture, peak.policy, peak.layout)
+
+
+@lru_cache(maxsize=256)
+def _scale_terms(architecture: Architecture, policy: Policy, layout: Layout) -> tuple[Term, ...]:
+    if policy.quantization is QuantizationFormat.INT8:
+        return ()
     linear = sum(
-        peak.layout.local_elements(parameter) * parameter.count
-        for parameter in peak.architecture.parameters
+        layout.local_elements(parameter) * parameter.count
+        for parameter in architecture.parameters
         if parameter.kind is ParameterKind.LINEAR
     )
-    if peak.policy.double_quantization:
-        yield _product(linear, Fraction(1), NF4_BLOCK)
-        yield _product(linear, Fraction(FLOAT32), NF4_BLOCK * NESTED_BLOCK)
-    else:
-        yield _product(linear, Fraction(FLOAT32), NF4_BLOCK)
+    if not policy.double_quantization:
+        return (_product(linear, Fraction(FLOAT32), NF4_BLOCK),)
+    return (
+        _product(linear, Fraction(1), NF4_BLOCK),
+        _product(linear, Fraction(FLOAT32), NF4_BLOCK * NESTED_BLOCK),
+    )
 
 
 def _adapters(peak: Explained) -> Iterator[Term]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from app.memory.growth import Growth
 
@@ -116,6 +117,13 @@ class ParameterCounts:
     active: int
 
 
+class Needed(NamedTuple):
+    """What a card must have for a run: ``required_bytes`` and ``required`` of its estimate."""
+
+    required_bytes: int
+    required: Interval
+
+
 Formulas = Mapping[ComponentName | OverheadName, str]
 """Each component as arithmetic with the run's own numbers in it."""
 
@@ -146,6 +154,8 @@ class MemoryEstimate:
     """Makes ``growth``, likewise."""
     explains: Callable[[], Formulas] = field(repr=False, compare=False)
     """Makes the formulas of the peak's components."""
+    requires: Callable[[int, Outside], Interval] = field(repr=False, compare=False)
+    """``required`` on cards with so many bytes of library workspaces and such a context."""
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:

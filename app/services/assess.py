@@ -11,9 +11,9 @@ from app.catalogue.facts import CatalogueGpu
 from app.catalogue.snapshot import Snapshot
 from app.memory.config import ConfigError
 from app.memory.device import Device, Verdict
-from app.memory.estimate import estimate_memory, on_card, required_bytes, required_range
+from app.memory.estimate import estimate_memory, needed, on_card
 from app.memory.overheads import workspace_bytes
-from app.memory.result import Interval, MemoryEstimate
+from app.memory.result import MemoryEstimate, Needed
 from app.memory.verdict import judge
 from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill_in, resolve
 from app.services.counts import fewest_gpus
@@ -77,6 +77,10 @@ class Assessment:
             known = self._by_workspace[key] = self.memory_of(self.run, self.groups, device)
         return on_card(known, device)
 
+    def some_memory(self) -> MemoryEstimate:
+        """What the run takes on one card or another: one that was estimated already, if any was."""
+        return next(iter(self._by_workspace.values()), None) or self.memory()
+
     def memory_of(self, run: Run, groups: Groups, device: Device | None) -> MemoryEstimate:
         """What another run of the same model takes."""
         self.evaluations += 1
@@ -128,7 +132,7 @@ class Assessment:
         """The single changes that save memory, evaluated."""
 
         def needs(run: Run, groups: Groups) -> int:
-            return self.needs(run, groups, device)
+            return self.needed(run, groups, device).required_bytes
 
         def model(run: Run, groups: Groups) -> MemoryEstimate:
             return self._modelled(estimate_memory, run, groups, device)
@@ -150,15 +154,10 @@ class Assessment:
             return self.with_changes(changes)
         return self.run.model_copy(update=changes)
 
-    def needs(self, run: Run, groups: Groups, device: Device | None) -> int:
-        """``required_bytes`` of another run of the same model."""
-        self.evaluations += 1
-        return self._modelled(required_bytes, run, groups, device)
-
-    def required(self, run: Run, groups: Groups, device: Device) -> Interval:
+    def needed(self, run: Run, groups: Groups, device: Device | None) -> Needed:
         """What a card must have for another run of the same model."""
         self.evaluations += 1
-        return self._modelled(required_range, run, groups, device)
+        return self._modelled(needed, run, groups, device)
 
     def with_changes(self, changes: Mapping[str, FieldValue]) -> Run | None:
         """The run with fields changed and everything not given filled in anew."""

@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 from app.catalogue.facts import CatalogueGpu, Period
 from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
-from app.memory.estimate import largest_micro_batch
+from app.memory.estimate import largest_micro_batch, required_on
 from app.memory.overheads import context_of, workspace_bytes
 from app.memory.result import MemoryEstimate, Outside
-from app.memory.verdict import judge, unsupported_reason, verdict_of
+from app.memory.verdict import unsupported_reason, verdict_of
 from app.services.assess import Assessment
 from app.services.market import Quote
 from app.services.pace import Pace, cheapest_quote, cost_report, pace, speed_report, time_report
@@ -26,11 +26,10 @@ from app.services.results import HOLDS, Card, CardFit, CostReport, OfferReport, 
 class CardOnRun:
     """One card against a run. The properties are those of :class:`app.services.results.CardFit`."""
 
-    def __init__(self, assessment: Assessment, gpu: CatalogueGpu, estimate: MemoryEstimate, verdict: Verdict) -> None:
+    def __init__(self, assessment: Assessment, gpu: CatalogueGpu, verdict: Verdict) -> None:
         self.gpu: Final = gpu
         self.verdict: Final = verdict
         self._assessment = assessment
-        self._estimate = estimate
 
     @property
     def slug(self) -> str:
@@ -53,14 +52,17 @@ class CardOnRun:
         """Whether the run fits, surely or tightly."""
         return self.verdict in HOLDS
 
+    @cached_property
+    def _estimate(self) -> MemoryEstimate:
+        return self._assessment.memory(self.gpu.device)
+
     @property
     def headroom_bytes(self) -> int:
         return self.usable_bytes - self._estimate.required_bytes
 
     @cached_property
     def reason(self) -> str:
-        groups = self._assessment.groups
-        return judge(self._estimate, self.gpu.device, groups.method, groups.precision, groups.batch)[1]
+        return self._assessment.judged(self.gpu)[2]
 
     @cached_property
     def max_micro_batch_size(self) -> int:
@@ -139,20 +141,20 @@ class CardOnRun:
 
 def card_on_run(assessment: Assessment, gpu: CatalogueGpu) -> CardOnRun:
     """One card against a run. Raises :class:`app.request.RequestError`."""
-    estimate, verdict, _reason = assessment.judged(gpu)
-    return CardOnRun(assessment, gpu, estimate, verdict)
+    _estimate, verdict, _reason = assessment.judged(gpu)
+    return CardOnRun(assessment, gpu, verdict)
 
 
 def cards_on_run(assessment: Assessment) -> tuple[CardOnRun, ...]:
     """Every card of the catalogue against a run, in the catalogue's order. Raises :class:`app.request.RequestError`."""
-    groups, found = assessment.groups, []
+    groups, estimate, found = assessment.groups, assessment.some_memory(), []
     for kind in _kinds(assessment.snapshot):
         device = kind[0].gpu.device
-        estimate = assessment.memory(device)
+        required = required_on(estimate, device)
         lacks = unsupported_reason(device, groups.method, groups.precision, groups.batch) is not None
         for item in kind:
-            verdict = Verdict.UNSUPPORTED if lacks else verdict_of(estimate.required, item.gpu.device)
-            found.append((item.position, CardOnRun(assessment, item.gpu, estimate, verdict)))
+            verdict = Verdict.UNSUPPORTED if lacks else verdict_of(required, item.gpu.device)
+            found.append((item.position, CardOnRun(assessment, item.gpu, verdict)))
     found.sort(key=lambda entry: entry[0])
     return tuple([card for _, card in found])
 

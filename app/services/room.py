@@ -11,6 +11,7 @@ from typing import Final
 
 from app.catalogue.facts import CatalogueGpu
 from app.memory.inputs import Checkpointing, LoraTargetPreset, MethodKind
+from app.memory.result import Needed
 from app.memory.verdict import unsupported_reason
 from app.messages import message
 from app.planning.inverse import allocated_within, furthest, longest_sequence
@@ -37,6 +38,7 @@ class Bought:
     switch: Switch
     run: Run
     groups: Groups
+    needed: Needed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,14 +142,18 @@ class Room:
 
     def _made(self, switch: Switch) -> Bought | None:
         run = self.assessment.with_switch(switch)
-        return None if run is None else Bought(switch=switch, run=run, groups=to_groups(run))
+        if run is None:
+            return None
+        groups = to_groups(run)
+        needed = self.assessment.needed(run, groups, self.gpu.device)
+        return Bought(switch=switch, run=run, groups=groups, needed=needed)
 
     def _fits(self, bought: Bought) -> bool:
         groups, device = bought.groups, self.gpu.device
         return (
             unsupported_reason(device, groups.method, groups.precision, groups.batch) is None
             and not lacks_kernels(device, groups.batch)
-            and self.assessment.required(bought.run, groups, device).high_bytes <= device.usable_bytes
+            and bought.needed.required.high_bytes <= device.usable_bytes
         )
 
 
@@ -194,7 +200,7 @@ def room(assessment: Assessment, gpu: CatalogueGpu, going: Pace | None) -> tuple
             if going and isinstance(changed, Pace)
             else None
         )
-        after = assessment.needs(bought.run, bought.groups, gpu.device)
+        after = bought.needed.required_bytes
         if after > before:
             found.append(suggested(bought.switch, before, after, ratio))
     return tuple(found)

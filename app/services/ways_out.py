@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.catalogue.facts import CatalogueGpu
+from app.memory.result import Needed
 from app.memory.verdict import unsupported_reason
 from app.planning.combine import Choice, smallest_sets
 from app.planning.space import lacks_kernels
@@ -36,15 +37,20 @@ _PREFERRED: Final = ("rank", "dora", "precision", "lora", "qlora", "sequence_len
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """A set of changes, the run it makes and what that needs at the most."""
+    """A set of changes, the run it makes and what that needs."""
 
     chosen: tuple[Switch, ...]
     changes: Mapping[str, FieldValue]
     run: Run
     groups: Groups
-    high_bytes: int
+    needed: Needed
     runs: bool
     """Whether the card has what the changed run needs beside memory."""
+
+    @property
+    def high_bytes(self) -> int:
+        """What it needs at the most."""
+        return self.needed.required.high_bytes
 
     @property
     def changes_job(self) -> bool:
@@ -184,7 +190,7 @@ class WaysOut:
             changes=changes,
             run=run,
             groups=groups,
-            high_bytes=self.assessment.required(run, groups, device).high_bytes,
+            needed=self.assessment.needed(run, groups, device),
             runs=unsupported_reason(device, groups.method, groups.precision, groups.batch) is None
             and not lacks_kernels(device, groups.batch),
         )
@@ -235,8 +241,7 @@ def _ordered(assessment: Assessment, gpu: CatalogueGpu, found: Sequence[Tried]) 
 
 def _suggested(assessment: Assessment, gpu: CatalogueGpu, tried: Tried, time_ratio: float | None) -> Suggestion:
     before = assessment.memory(gpu.device).required_bytes
-    after = assessment.needs(tried.run, tried.groups, gpu.device)
-    return suggested(together(tried.chosen), before, after, time_ratio)
+    return suggested(together(tried.chosen), before, tried.needed.required_bytes, time_ratio)
 
 
 def _timed(assessment: Assessment, gpu: CatalogueGpu, found: Iterable[Tried]) -> Iterator[tuple[Tried, float | None]]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.memory.build import parse_config
+from app.memory.device import DenseRates, Device
 from app.memory.estimate import estimate_memory
 from app.memory.result import ComponentName, MemoryEstimate, PhaseName
 from app.request import Groups, parse_json, resolve, to_groups
+from app.units import GIB
 
 SMALL: Final[Mapping[str, Any]] = {
     "model_type": "llama",
@@ -21,6 +23,28 @@ SMALL: Final[Mapping[str, Any]] = {
     "tie_word_embeddings": False,
 }
 """A Llama that can be summed by hand: Q = 8 × 32 = 256, K = 2 × 32 = 64."""
+
+CARD: Final = Device(
+    slug="card",
+    name="A card",
+    vendor="nvidia",
+    architecture="Ampere",
+    compute_capability=(8, 6),
+    segment="consumer",
+    memory_bytes=24 * GIB,
+    memory_is_estimated=False,
+    usable_bytes=23 * GIB,
+    memory_bandwidth_bytes_per_second=1e12,
+    rates=DenseRates(bf16_fp32_accumulate=71.0, fp16_fp32_accumulate=71.0, tf32=35.0, fp32=35.0),
+    supports_bf16=True,
+    supports_flash_attention_2=True,
+    supports_bitsandbytes=True,
+    unified_memory=False,
+    pcie_bytes_per_second=32e9,
+    nvlink_bytes_per_second=0,
+    max_nvlink_gpus=1,
+)
+"""An Ampere card, which tests change."""
 
 
 def groups(**fields: Any) -> Groups:

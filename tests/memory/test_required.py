@@ -1,13 +1,14 @@
 """The short way to a run's required bytes against the whole estimate, whichever phase is the peak."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.memory.build import parse_config
-from app.memory.estimate import estimate_memory, required_bytes
+from app.memory.estimate import estimate_memory, needed, required_on
 from app.memory.result import PhaseName
-from tests.memory.runs import SMALL, groups
+from tests.memory.runs import CARD, SMALL, groups
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,15 @@ def test_required_bytes_are_those_of_the_estimate(
     asked, architecture = groups(**fields), parse_config(SMALL)
     run = (architecture, asked.method, asked.precision, asked.batch, asked.cluster)
     whole = estimate_memory(*run, include_workspaces=include_workspaces)
-    assert required_bytes(*run, include_workspaces=include_workspaces) == whole.required_bytes
+    found = needed(*run, include_workspaces=include_workspaces)
+    assert found == (whole.required_bytes, whole.required)
+    for capability in ((7, 5), (8, 6), (9, 0), (10, 0), None):
+        device = replace(CARD, compute_capability=capability)
+        other = estimate_memory(*run, device=device, include_workspaces=include_workspaces)
+        assert required_on(whole, device) == other.required
+        assert (
+            required_on(other, CARD)
+            == estimate_memory(*run, device=CARD, include_workspaces=include_workspaces).required
+        )
     assert whole.peak_allocated_bytes == max(phase.bytes for phase in whole.phases)
     assert peak is None or whole.peak_phase is peak

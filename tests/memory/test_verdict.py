@@ -6,33 +6,12 @@ from typing import Any
 import pytest
 
 from app.memory.build import parse_config
-from app.memory.device import DenseRates, Device, Verdict
-from app.memory.estimate import estimate_memory, judge, largest_micro_batch, on_card, required_bytes, required_range
+from app.memory.device import Device, Verdict
+from app.memory.estimate import estimate_memory, judge, largest_micro_batch, needed, on_card
 from app.memory.overheads import CUDA_CONTEXT, CUDA_CONTEXTS, Evidence, allocated_interval, context_of, workspace_bytes
 from app.memory.result import ComponentName, MemoryEstimate, OverheadName
 from app.units import GIB, MIB
-from tests.memory.runs import SMALL, estimate, groups, part
-
-CARD = Device(
-    slug="card",
-    name="A card",
-    vendor="nvidia",
-    architecture="Ampere",
-    compute_capability=(8, 6),
-    segment="consumer",
-    memory_bytes=24 * GIB,
-    memory_is_estimated=False,
-    usable_bytes=23 * GIB,
-    memory_bandwidth_bytes_per_second=1e12,
-    rates=DenseRates(bf16_fp32_accumulate=71.0, fp16_fp32_accumulate=71.0, tf32=35.0, fp32=35.0),
-    supports_bf16=True,
-    supports_flash_attention_2=True,
-    supports_bitsandbytes=True,
-    unified_memory=False,
-    pcie_bytes_per_second=32e9,
-    nvlink_bytes_per_second=0,
-    max_nvlink_gpus=1,
-)
+from tests.memory.runs import CARD, SMALL, estimate, groups, part
 
 
 def verdict(usable_bytes: int, result: MemoryEstimate, card: Device = CARD, **fields: Any) -> tuple[Verdict, str]:
@@ -126,8 +105,7 @@ def test_an_estimate_is_taken_to_another_card_as_if_made_for_it(num_gpus: int) -
     ampere, ada = (replace(CARD, compute_capability=capability) for capability in ((8, 6), (8, 9)))
     taken, made = on_card(estimate_memory(*run, device=ampere), ada), estimate_memory(*run, device=ada)
     assert taken == made
-    assert taken.required_bytes == required_bytes(*run, device=ada) != required_bytes(*run, device=ampere)
-    assert taken.required == required_range(*run, device=ada)
+    assert (taken.required_bytes, taken.required) == needed(*run, device=ada) != needed(*run, device=ampere)
     assert sum(part.bytes for part in taken.overheads) == taken.required_bytes - taken.peak_allocated_bytes
 
 
