@@ -1,5 +1,6 @@
 """What many tests share: a fixed day, settings that read nothing from the machine, and real databases."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -49,6 +50,19 @@ def _response_types_are_read_once() -> Iterator[None]:
     depends on the type alone: nine tenths of the time that an application takes to start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fastapi.routing, "create_model_field", lru_cache(maxsize=None)(create_model_field))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _collections_leave_the_tests_alone() -> Iterator[None]:
+    """The service collects garbage, all that its process holds, and freezes the rest, whenever an application starts or
+    a catalogue changes. Here that is thousands of tests, walked for seconds hundreds of times, and what one application
+    leaves behind would never be freed: so the tests are frozen once, and nothing else is."""
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "freeze", lambda: None)
+        patch.setattr(gc, "unfreeze", lambda: None)
         yield
 
 
