@@ -30,6 +30,7 @@ from app.catalogue.hub import HubModels
 from app.catalogue.hub_client import HubClient
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
+from app.ops.allocator import hold_little
 from app.ops.body_limit import BodyLimit
 from app.ops.late import Endpoint, Late
 from app.ops.rate_store import RateStore, rate_store
@@ -42,6 +43,7 @@ from app.web.embed import builder
 from app.web.embed import routes as embeds
 from app.web.kept_pages import KeptPages, SendKept
 from app.web.language import LanguagePrefix
+from app.web.warm import Warming
 
 logger = logging.getLogger(__name__)
 
@@ -84,14 +86,18 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        hold_little()  # in each worker, before it has threads
         if catalogue is not None:
             catalogue.start()
         parts.asked.start()
         # What is loaded by now stays: the collector need not walk the catalogue again and again.
         gc.collect()
         gc.freeze()
+        warming = Warming(settings.locale)
+        warming.start()
         async with tools.running():
             yield
+        warming.stop()
         parts.asked.stop()
         if hub is not None:
             hub.close()
