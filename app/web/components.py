@@ -244,9 +244,12 @@ class Ruler:
     marks: tuple[RulerMark, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FieldView:
-    """A labelled control with its hint and error. A select where there are options, else an input."""
+    """A labelled control with its hint and error. A select where there are options, else an input.
+
+    Equal only to itself, so that what is drawn of it can be kept.
+    """
 
     id: str
     name: str
@@ -271,9 +274,9 @@ class FieldView:
     ruler: Ruler | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Fold:
-    """A folded group of fields whose summary says what applies now."""
+    """A folded group of fields whose summary says what applies now; equal only to itself, as its fields are."""
 
     id: str
     title: str

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -58,13 +59,16 @@ FOLDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 SUMMARY_FIELDS: Final = 2
 
+LONGEST_KEPT: Final = 64
+"""Letters of a text whose control is kept for the next page: what visitors send must not fill a worker's memory."""
+
 DERIVED: Final = frozenset({"gradient_accumulation_steps", "quantization"})
 """Fields that another field can derive: shown as a hint, never filled in, so that they cannot contradict."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Choices:
-    """The closed lists that come from the catalogue: value and words."""
+    """The closed lists that come from the catalogue: value and words. One object for a catalogue and day."""
 
     models: tuple[tuple[str, str], ...]
     model_options: Markup
@@ -112,10 +116,23 @@ def choice_label(spec: FieldSpec, value: object, fmt: Formatter) -> str:
     return next((_choice_text(choice, fmt) for choice in spec.choices if choice.value == text), text)
 
 
-def _default_text(spec: FieldSpec, state: FormState, fmt: Formatter) -> str:
+class _Said(NamedTuple):
+    """All that a control's look depends on, but for its errors: few runs differ in any one field."""
+
+    given: str
+    effective: Any
+    """The field's value in the run; None without one."""
+    is_run: bool
+
+
+def _said(name: str, state: FormState) -> _Said:
+    run = state.run
+    return _Said(state.texts.get(name, ""), getattr(run, name, None) if run is not None else None, run is not None)
+
+
+def _default_text(spec: FieldSpec, effective: Any, fmt: Formatter) -> str:
     """The words for what applies when the field is left empty."""
     _ = fmt.gettext
-    effective = getattr(state.run, spec.name, None) if state.run is not None else None
     if spec.name == "gpu":
         return _("Any card")
     if spec.name in {"region", "provider"}:
@@ -125,7 +142,7 @@ def _default_text(spec: FieldSpec, state: FormState, fmt: Formatter) -> str:
     return choice_label(spec, effective, fmt)
 
 
-def _options(spec: FieldSpec, state: FormState, choices: Choices, fmt: Formatter) -> tuple[Option, ...]:
+def _options(spec: FieldSpec, said: _Said, choices: Choices, fmt: Formatter) -> tuple[Option, ...]:
     _ = fmt.gettext
     closed: Mapping[str, tuple[tuple[str, str], ...]] = {
         "gpu": choices.gpus,
@@ -138,13 +155,13 @@ def _options(spec: FieldSpec, state: FormState, choices: Choices, fmt: Formatter
     pairs = closed.get(spec.name) or tuple((choice.value, _choice_text(choice, fmt)) for choice in spec.choices)
     if not pairs:
         return ()
-    given = state.texts.get(spec.name, "")
-    if spec.kind is Kind.BOOLEAN and state.run is not None and given:
-        given = text_of(getattr(state.run, spec.name))
+    given = said.given
+    if spec.kind is Kind.BOOLEAN and said.is_run and given:
+        given = text_of(said.effective)
     default = "" if spec.set_by_stack or spec.name in DERIVED or spec.default is None else text_of(spec.default)
     options = []
     if not default:
-        applies = _default_text(spec, state, fmt)
+        applies = _default_text(spec, said.effective, fmt)
         words = _("As the stack: {value}").format(value=applies) if spec.set_by_stack else applies
         if spec.name == "quantization":
             words = _("As the method: {value}").format(value=applies)
@@ -183,18 +200,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def field_view(name: str, state: FormState, choices: Choices, fmt: Formatter) -> FieldView:
-    """One control: its value as given, or its default; what applies when left empty as the placeholder."""
+@lru_cache(maxsize=256)
+def _control(name: str, said: _Said, choices: Choices, fmt: Formatter) -> FieldView:
+    """A control without an error."""
     _ = fmt.gettext
     spec = FIELDS[name]
-    error = state.errors.get(name)
-    given = state.texts.get(name, "")
+    given, effective = said.given, said.effective
     fills = spec.default is not None and not spec.set_by_stack and name not in DERIVED and spec.default != ()
     default = text_of(spec.default) if fills else ""
     is_numeric = spec.kind in {Kind.INTEGER, Kind.NUMBER}
-    effective = getattr(state.run, name, None) if state.run is not None else None
     value = given or (text_of(effective) if fills and effective is not None else default)
-    options = _options(spec, state, choices, fmt)
+    options = _options(spec, said, choices, fmt)
     return FieldView(
         id=f"f-{name}",
         name=name,
@@ -204,46 +220,74 @@ def field_view(name: str, state: FormState, choices: Choices, fmt: Formatter) ->
         options=options,
         value=value,
         default=default,
-        placeholder="" if options or default else _default_text(spec, state, fmt),
+        placeholder="" if options or default else _default_text(spec, effective, fmt),
         input_type="number" if is_numeric and (not value or _is_number(value)) else "text",
         input_mode={Kind.INTEGER: "numeric", Kind.NUMBER: "decimal"}.get(spec.kind, ""),
         minimum=text_of(spec.minimum) if spec.minimum is not None and is_numeric and not spec.minimum_excluded else "",
         maximum=text_of(spec.maximum) if spec.maximum is not None and is_numeric else "",
         step="any" if spec.kind is Kind.NUMBER else "",
         list_id="models" if name == "model" else "",
-        error=error_text(spec, error, given, fmt) if error else "",
-        suggestions=tuple(
-            Link(text=suggestion, url=page_link(dict(state.texts), {name: suggestion}))
-            for suggestion in error.suggestions
-        )
-        if error
-        else (),
+        error="",
+        suggestions=(),
         term_url=f"{GLOSSARY_PATH}#{FIELD_TERMS[name]}" if name in FIELD_TERMS else "",
         described_by=f"f-{name}-error f-{name}-hint",
         ruler=None,
     )
 
 
+def field_view(name: str, state: FormState, choices: Choices, fmt: Formatter) -> FieldView:
+    """One control: its value as given, or its default; what applies when left empty as the placeholder."""
+    said = _said(name, state)
+    view = (_control if len(said.given) <= LONGEST_KEPT else _control.__wrapped__)(name, said, choices, fmt)
+    error = state.errors.get(name)
+    if error is None:
+        return view
+    return replace(
+        view,
+        error=error_text(FIELDS[name], error, said.given, fmt),
+        suggestions=tuple(
+            Link(text=suggestion, url=page_link(dict(state.texts), {name: suggestion}))
+            for suggestion in error.suggestions
+        ),
+    )
+
+
+def _summary(names: Sequence[str], said: Sequence[_Said], fmt: Formatter) -> str:
+    """What applies in a folded group, by its first fields."""
+    _ = fmt.gettext
+    parts = []
+    for name, of_field in list(zip(names, said, strict=True))[:SUMMARY_FIELDS]:
+        label = _(FIELDS[name].label)
+        applies = _default_text(FIELDS[name], of_field.effective, fmt)
+        named = _("{label} {value}").format(label=fmt.within(label), value=applies)
+        parts.append(named if of_field.is_run else label)
+    return " · ".join(parts)
+
+
+def _fold(title: str, fields: tuple[FieldView, ...], summary: str, *, is_open: bool, fmt: Formatter) -> Fold:
+    index = list(FOLDS).index(title)
+    return Fold(id=f"fold-{index}", title=fmt.gettext(title), summary=summary, fields=fields, is_open=is_open)
+
+
+@lru_cache(maxsize=128)
+def _closed_fold(title: str, said: tuple[_Said, ...], choices: Choices, fmt: Formatter) -> Fold:
+    """A group without an error."""
+    names = FOLDS[title]
+    fields = tuple(_control(name, of_field, choices, fmt) for name, of_field in zip(names, said, strict=True))
+    return _fold(title, fields, _summary(names, said, fmt), is_open=False, fmt=fmt)
+
+
 def folds(state: FormState, choices: Choices, fmt: Formatter) -> tuple[Fold, ...]:
     """The folded groups; one with an error stands open."""
-    _ = fmt.gettext
     views = []
-    for index, (title, names) in enumerate(FOLDS.items()):
-        summary = []
-        for name in names[:SUMMARY_FIELDS]:
-            applies = _default_text(FIELDS[name], state, fmt)
-            label = _(FIELDS[name].label)
-            named = _("{label} {value}").format(label=fmt.within(label), value=applies)
-            summary.append(named if state.run is not None else label)
-        views.append(
-            Fold(
-                id=f"fold-{index}",
-                title=_(title),
-                summary=" · ".join(summary),
-                fields=tuple(field_view(name, state, choices, fmt) for name in names),
-                is_open=any(name in state.errors for name in names),
-            )
-        )
+    for title, names in FOLDS.items():
+        said = tuple([_said(name, state) for name in names])
+        is_open = not state.errors.keys().isdisjoint(names)
+        if is_open or max(len(of_field.given) for of_field in said) > LONGEST_KEPT:
+            fields = tuple(field_view(name, state, choices, fmt) for name in names)
+            views.append(_fold(title, fields, _summary(names, said, fmt), is_open=is_open, fmt=fmt))
+        else:
+            views.append(_closed_fold(title, said, choices, fmt))
     return tuple(views)
 
 

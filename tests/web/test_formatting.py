@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from babel import Locale
+from babel.numbers import format_currency, format_decimal, format_percent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +87,31 @@ def test_counts_and_dates() -> None:
     assert BRITON.date(date(2026, 5, 24)) == "24\u00a0May\u00a02026"
     assert GERMAN.decimal(1234.5) == "1.234,5"
     assert BRITON.percent(0.9674, 1) == "96.7%"
+
+
+LOCALES = [Locale.parse(name) for name in ("en_GB", "de_DE", "de_CH", "fr_FR", "sv_SE", "pl_PL", "en_IN", "hi_IN")]
+
+
+@given(
+    st.sampled_from(LOCALES),
+    st.one_of(st.integers(0, 10**9), st.floats(-1e6, 1e9), st.decimals(0, 10**9, places=4)),
+    st.integers(0, 4),
+)
+def test_numbers_are_written_as_babel_writes_them(locale: Locale, value: int | float | Decimal, digits: int) -> None:
+    fmt, decimals = Formatter(locale=locale), "." + "0" * digits if digits else ""
+    assert fmt.decimal(value, digits) == format_decimal(Decimal(value), format=f"#,##0{decimals}", locale=locale)
+    share = float(value) / 1e6
+    pattern = locale.percent_formats[None].pattern.replace("##0", f"##0{decimals}")
+    assert fmt.percent(share, digits) == format_percent(share, format=pattern, locale=locale)
+
+
+@given(
+    st.sampled_from(LOCALES),
+    st.decimals(-100, 10**6, places=2),
+    st.sampled_from(("USD", "EUR", "GBP", "CHF", "JPY", "INR", "SEK")),
+)
+def test_money_is_written_as_babel_writes_it(locale: Locale, amount: Decimal, currency: str) -> None:
+    number = "##0" if amount >= 1000 else "##0.00"
+    pattern = locale.currency_formats["standard"].pattern.replace("##0.00", number)
+    expected = format_currency(amount, currency, format=pattern, locale=locale, currency_digits=False)
+    assert Formatter(locale=locale).money(amount, currency) == expected
