@@ -19,6 +19,7 @@ from app.request import FieldError, Groups, RequestError, ResolvedRun, Run, fill
 from app.services.counts import fewest_gpus
 from app.services.lookup import FoundModel, check_degrees, check_targets, find_model
 from app.services.market import Market, Quote, node_of
+from app.services.pace import Stopwatch
 from app.services.policy import Policy
 from app.services.results import FieldValue
 from app.services.strategy import settle_strategy
@@ -41,6 +42,7 @@ class Assessment:
     """The offers that count for this run."""
     evaluations: int = 0
     _by_workspace: dict[int, MemoryEstimate] = field(default_factory=dict)
+    _stopwatch: Stopwatch | None = None
 
     @classmethod
     def of(cls, given: Run, snapshot: Snapshot, today: date, policy: Policy) -> "Assessment":
@@ -67,6 +69,13 @@ class Assessment:
     def run(self) -> Run:
         """The run with every field filled in."""
         return self.resolved.run
+
+    @property
+    def stopwatch(self) -> Stopwatch:
+        """Tells how long the job takes on a card."""
+        if self._stopwatch is None:
+            self._stopwatch = Stopwatch(self.model.architecture, self.groups)
+        return self._stopwatch
 
     def memory(self, device: Device | None = None) -> MemoryEstimate:
         """What the run takes on a card (or on any, where none is named). Raises :class:`RequestError`."""

@@ -12,8 +12,8 @@ from app.services.market import Quote
 from app.services.results import CostReport, SpeedPart, SpeedReport, TimeReport
 from app.speed.communication import network_note
 from app.speed.cost import JobSeconds
-from app.speed.estimate import SpeedEstimate, Unsupported, estimate_speed
-from app.speed.job import JobTime, job_time
+from app.speed.estimate import SpeedEstimate, StepClock, Unsupported, estimate_speed
+from app.speed.job import JobTime, job_steps, job_time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +38,26 @@ def pace(architecture: Architecture, groups: Groups, gpu: CatalogueGpu) -> Pace 
     if isinstance(speed, Unsupported):
         return speed
     return Pace(speed=speed, job=job_time(speed, groups.dataset, groups.batch, groups.cluster))
+
+
+class Stopwatch:
+    """How long a run's job takes on one card after the other: ``total_seconds`` of its time alone."""
+
+    def __init__(self, architecture: Architecture, groups: Groups) -> None:
+        self._clock = StepClock(
+            architecture,
+            groups.method,
+            groups.precision,
+            groups.batch,
+            groups.cluster,
+            calibration=bundled_calibration(),
+        )
+        self._steps = job_steps(groups.dataset, groups.batch, groups.cluster)
+
+    def seconds_on(self, gpu: CatalogueGpu) -> float | None:
+        """Seconds of the whole job; None where :func:`pace` tells none."""
+        step_seconds = self._clock.seconds_on(gpu.device)
+        return None if step_seconds is None else self._steps.seconds(step_seconds)
 
 
 def speed_report(speed: SpeedEstimate) -> SpeedReport:
@@ -87,10 +107,10 @@ def cost_report(job: JobTime, quote: Quote, cluster: Cluster) -> CostReport:
 
 def cheapest_cost(job: JobTime, quotes: Sequence[Quote], cluster: Cluster) -> CostReport | None:
     """The job's cost with :func:`cheapest_quote`; None where there is none."""
-    return cost_report(job, cheapest_quote(job, quotes), cluster) if quotes else None
+    return cost_report(job, cheapest_quote(job.total_seconds, quotes), cluster) if quotes else None
 
 
-def cheapest_quote(job: JobTime, quotes: Sequence[Quote]) -> Quote:
-    """Of at least one quote that which the job costs least with: what is paid in all, so that an hour and a month can
-    be compared."""
-    return quotes[0] if len(quotes) == 1 else min(quotes, key=lambda quote: quote.tariff.paid(job.total_seconds))
+def cheapest_quote(job_seconds: float, quotes: Sequence[Quote]) -> Quote:
+    """Of at least one quote that which a job costs least with: what is paid in all, so that an hour and a month can be
+    compared."""
+    return quotes[0] if len(quotes) == 1 else min(quotes, key=lambda quote: quote.tariff.paid(job_seconds))

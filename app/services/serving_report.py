@@ -114,7 +114,7 @@ def assumptions(given: ServeRequest, model: FoundModel) -> Iterator[str]:
     yield message(
         "The server is vLLM, which may use {share} of a card (gpu_memory_utilization; 0.9 for years, 0.92 by default "
         "in recent versions) and gives the cache what weights and one trial step leave.",
-        share=f"{share:f}",
+        share=share,
     )
     yield message(
         "Every request is counted at its whole length, in blocks of {block} tokens. Requests that stop earlier, or "

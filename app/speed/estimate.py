@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.memory.architecture import Architecture
 from app.memory.device import Device
@@ -23,7 +24,8 @@ from app.speed.communication import data_parallel_degree, exchange_seconds, expo
 from app.speed.notes import CalibrationNote, calibration_note, cluster_assumptions, run_assumptions
 from app.speed.offload import SPREAD as OFFLOAD_SPREAD
 from app.speed.offload import copy_seconds, optimizer_seconds
-from app.speed.step import PartName, StepWork, step_work
+from app.speed.shape import run_shape
+from app.speed.step import PartName, StepWork, step_work, work_of
 from app.speed.work import KernelStack
 
 
@@ -174,18 +176,31 @@ def _with_suggestion(
 # --- what runs
 
 
-def _speed(
-    work: StepWork,
-    precision: Precision,
-    batch: Batch,
-    cluster: Cluster,
-    device: Device,
-    calibration: Calibration,
-) -> SpeedEstimate:
+class _Timing(NamedTuple):
+    """What a step waits for, in seconds, and how far that may be off."""
+
+    computing: float
+    """Arithmetic and memory traffic, and what the launches of kernels add."""
+    waiting: float
+    """The part of ``computing`` that is for launches."""
+    exchange: float
+    """Between the GPUs, hidden or not."""
+    exposed: float
+    updating: float
+    """The optimizer on the host."""
+    fraction: float
+    spread: float
+
+    @property
+    def seconds(self) -> float:
+        """Of the step."""
+        return self.computing + self.exposed + self.updating
+
+
+def _timing(work: StepWork, batch: Batch, cluster: Cluster, device: Device, calibration: Calibration) -> _Timing:
     efficiency = calibration.efficiency_of(device)
-    note = calibration_note(device.architecture, device.segment, efficiency)
-    fraction, spread = efficiency.fraction, efficiency.spread
-    arithmetic = work.roofline_seconds / fraction
+    spread = efficiency.spread
+    arithmetic = work.roofline_seconds / efficiency.fraction
     waiting = max(0.0, work.launches * calibration.seconds_per_launch - arithmetic)
     computing = arithmetic + waiting
     exchange = exchange_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
@@ -194,27 +209,69 @@ def _speed(
         exposed += copy_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
         updating = optimizer_seconds(cluster, work.exchange)
         spread *= OFFLOAD_SPREAD
-    seconds = computing + exposed + updating
+    return _Timing(computing, waiting, exchange, exposed, updating, efficiency.fraction, spread)
+
+
+class StepClock:
+    """``step_seconds`` of :func:`estimate_speed` alone, for a run on one card after the other."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        method: Method,
+        precision: Precision,
+        batch: Batch,
+        cluster: Cluster,
+        *,
+        calibration: Calibration,
+    ) -> None:
+        self._method, self._precision, self._batch = method, precision, batch
+        self._cluster, self._calibration = resolved(cluster, method), calibration
+        kernels = kernel_stack(batch)
+        self._shape = run_shape(architecture, method, precision.policy, batch, kernels, self._cluster.strategy)
+
+    def seconds_on(self, device: Device) -> float | None:
+        """Seconds of one optimizer step; None where :func:`estimate_speed` has none."""
+        batch, cluster, calibration = self._batch, self._cluster, self._calibration
+        if _obstacle(self._method, self._precision, batch, cluster, device) is not None:
+            return None
+        fraction = calibration.dequantisation_bandwidth_fraction
+        work = work_of(self._shape, self._precision.policy, batch, device, fraction, cluster)
+        return None if work is None else _timing(work, batch, cluster, device, calibration).seconds
+
+
+def _speed(
+    work: StepWork,
+    precision: Precision,
+    batch: Batch,
+    cluster: Cluster,
+    device: Device,
+    calibration: Calibration,
+) -> SpeedEstimate:
+    timing = _timing(work, batch, cluster, device, calibration)
+    note = calibration_note(device.architecture, device.segment, calibration.efficiency_of(device))
+    fraction, spread, seconds = timing.fraction, timing.spread, timing.seconds
     tokens = batch.micro_batch_size * batch.sequence_length * batch.gradient_accumulation_steps
     tokens_per_second = tokens * data_parallel_degree(cluster) / seconds
     breakdown: list[tuple[str, float]] = [(name, part / fraction) for name, part in work.parts]
-    if waiting:
-        breakdown.append((PartName.KERNEL_LAUNCHES, waiting))
-    if exposed:
-        breakdown.append((PartName.COMMUNICATION, exposed))
-    if updating:
-        breakdown.append((PartName.OPTIMIZER, updating))
+    if timing.waiting:
+        breakdown.append((PartName.KERNEL_LAUNCHES, timing.waiting))
+    if timing.exposed:
+        breakdown.append((PartName.COMMUNICATION, timing.exposed))
+    if timing.updating:
+        breakdown.append((PartName.OPTIMIZER, timing.updating))
     share = 1 / (work.rate * seconds)
     if cluster.strategy is Strategy.DEVICE_MAP:
         share /= cluster.num_gpus
     assumptions = run_assumptions(
         note.sentence,
-        waits_for_host=waiting > 0,
+        waits_for_host=timing.waiting > 0,
         in_float32=precision.policy is PrecisionPolicy.FP32,
         skips_masked=work.skips_masked,
     )
     if cluster.num_gpus > 1 or cluster.offload is not Offload.NONE:
         assumptions += cluster_assumptions(cluster)
+    communication = max(timing.exchange, timing.exposed) > timing.computing
     return SpeedEstimate(
         tokens_per_second=tokens_per_second,
         tokens_per_second_low=tokens_per_second / spread,
@@ -223,7 +280,7 @@ def _speed(
         step_seconds=seconds,
         mfu=work.model_flops * share,
         hfu=work.hardware_flops * share,
-        bound_by=_bound(work, launches=waiting > 0, communication=max(exchange, exposed) > computing),
+        bound_by=_bound(work, launches=timing.waiting > 0, communication=communication),
         breakdown=tuple(breakdown),
         assumptions=assumptions,
         calibration=note,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from app.memory.inputs import Batch, Cluster
 from app.messages import mark, message
@@ -43,8 +43,21 @@ class JobTime:
     assumptions: tuple[str, ...]
 
 
-def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> JobTime:
-    """The time of ``job`` at ``speed``, in seconds.
+class JobSteps(NamedTuple):
+    """What a job is made of on any card."""
+
+    total_tokens: int
+    optimizer_steps: int
+    fill: float
+    """Real tokens ÷ positions computed."""
+
+    def seconds(self, step_seconds: float) -> float:
+        """The whole job's, of steps that take so long."""
+        return self.optimizer_steps * step_seconds * (1 + EVALUATION_SHARE + CHECKPOINT_SHARE)
+
+
+def job_steps(job: Job, batch: Batch, cluster: Cluster) -> JobSteps:
+    """The steps of ``job``.
 
     Padded, an example is one sequence, computed at its full length; packed, its tokens share sequences with others'.
     Examples longer than a sequence are cut to it. A last step that is not full counts as a step.
@@ -56,21 +69,23 @@ def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> 
         batch.micro_batch_size * batch.gradient_accumulation_steps * data_parallel_degree(cluster) * length
     )
     if job.max_steps is not None:
-        steps = job.max_steps
-        total_tokens = round(steps * positions_a_step * fill)
-    else:
-        total_tokens = round(job.num_examples * tokens * job.epochs)
-        steps = max(1, ceil(total_tokens / (positions_a_step * fill)))
-    training = steps * speed.step_seconds
-    seconds = training * (1 + EVALUATION_SHARE + CHECKPOINT_SHARE)
+        return JobSteps(round(job.max_steps * positions_a_step * fill), job.max_steps, fill)
+    total_tokens = round(job.num_examples * tokens * job.epochs)
+    return JobSteps(total_tokens, max(1, ceil(total_tokens / (positions_a_step * fill))), fill)
+
+
+def job_time(speed: SpeedEstimate, job: Job, batch: Batch, cluster: Cluster) -> JobTime:
+    """The time of ``job`` at ``speed``, in seconds; see :func:`job_steps`."""
+    steps = job_steps(job, batch, cluster)
+    seconds = steps.seconds(speed.step_seconds)
     return JobTime(
-        total_tokens=total_tokens,
-        optimizer_steps=steps,
+        total_tokens=steps.total_tokens,
+        optimizer_steps=steps.optimizer_steps,
         total_seconds=seconds,
         total_seconds_low=seconds * speed.tokens_per_second / speed.tokens_per_second_high,
         total_seconds_high=seconds * speed.tokens_per_second / speed.tokens_per_second_low,
-        fill=fill,
-        assumptions=_assumptions(job.tokens_per_example, length, fill, packing=batch.packing),
+        fill=steps.fill,
+        assumptions=_assumptions(job.tokens_per_example, batch.sequence_length, steps.fill, packing=batch.packing),
     )
 
 

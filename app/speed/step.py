@@ -14,7 +14,7 @@ from app.memory.device import Device
 from app.memory.inputs import AttentionImplementation, Batch, Cluster, Method, PrecisionPolicy, Strategy
 from app.speed.communication import Exchange, optimizer_shards
 from app.speed.offload import OPTIMIZER
-from app.speed.shape import AttentionShape, run_shape
+from app.speed.shape import AttentionShape, RunShape, run_shape
 from app.speed.work import KernelStack
 
 TERA: Final = 1e12
@@ -79,10 +79,22 @@ def step_work(
 ) -> StepWork | None:
     """The parts of one optimizer step on ``device``; None where the card has no published rate for the precision.
     The cluster's strategy is not ``auto``."""
+    shape = run_shape(architecture, method, precision, batch, stack, cluster.strategy)
+    return work_of(shape, precision, batch, device, dequantisation_bandwidth_fraction, cluster)
+
+
+def work_of(
+    shape: RunShape,
+    precision: PrecisionPolicy,
+    batch: Batch,
+    device: Device,
+    dequantisation_bandwidth_fraction: float,
+    cluster: Cluster = ONE_GPU,
+) -> StepWork | None:
+    """The same of a run whose shape is known, for one card after the other."""
     rate = dense_rate(device, precision)
     if rate is None:
         return None
-    shape = run_shape(architecture, method, precision, batch, stack, cluster.strategy)
     bandwidth = device.memory_bandwidth_bytes_per_second
     times = batch.gradient_accumulation_steps
     attention, flash = shape.attention, device.supports_flash_attention_2 or batch.attention is not SDPA
