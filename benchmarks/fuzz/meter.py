@@ -17,6 +17,8 @@ LATE_SECONDS: Final = 1.0
 STUCK_SECONDS: Final = 10.0
 """By the clock, for what waits instead of computing."""
 _CACHED: Final = type(cache(len))
+MADE_ONCE: Final = 16
+"""A cache of at most so many keeps what does not depend on what is asked."""
 SHOWN: Final = 400
 """Characters kept of an input that failed."""
 
@@ -67,11 +69,15 @@ def _place(error: Exception) -> str:
 
 
 def settled_bytes() -> int:
-    """What this process holds once every cache of the application is empty: what grows here is lost (Linux)."""
+    """What this process holds once the application's caches of what was asked are empty: what grows is lost (Linux).
+
+    What is made once a process (templates, languages, tables) stays: a service does not forget it either, and a cache
+    without a bound that grew would be seen.
+    """
     for name, module in tuple(sys.modules.items()):
         if name.startswith("app."):
             for value in tuple(vars(module).values()):
-                if isinstance(value, _CACHED):
+                if isinstance(value, _CACHED) and (value.cache_parameters()["maxsize"] or 0) > MADE_ONCE:
                     value.cache_clear()
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -29,6 +29,15 @@ WARM_STEPS: Final = 10
 GROWTH: Final = 1.02
 SETTLE_SECONDS: Final = 2.0
 
+WHY: Final = (
+    "What a worker holds beside the program and the catalogue is what it has derived of models (`app/memory/step.py`,",
+    "`peaks.py`, `states.py`: a number of entries each) and the bodies it may send again (`app/web/kept_pages.py`,",
+    "`app/web/embed/kept.py`: a number of bytes each). Each is full, or holds all there is, before a third of the run;",
+    "how many entries each may have was chosen by replaying recorded requests, so that more would hardly be hit. The C",
+    "library is told to give back what is freed (`app/ops/allocator.py`).",
+    "",
+)
+
 
 @dataclass
 class Held:
@@ -138,7 +147,8 @@ def text(held: Held, seed: int) -> str:
             "",
             f"`make bench-memory`, seed {seed}: {total:,} mixed requests to one worker, {total / held.seconds:,.0f} a"
             f" second on a shared machine. From {warm[0]:,} to {total:,} requests its resident memory went"
-            f" {held.growth - 1:+.1%}; at most {GROWTH - 1:+.0%} is wanted.",
+            f" {held.growth - 1:+.1%}; at most {GROWTH - 1:+.0%} is wanted"
+            f"{'.' if held.growth <= GROWTH else ', so **the wish is not met**.'}",
             "",
             f"Answers: {statuses}; {len(held.wrong)} of them not as they should be.",
             "",
@@ -146,6 +156,7 @@ def text(held: Held, seed: int) -> str:
             "|---|---|",
             *rows,
             "",
+            *WHY,
         ]
     )
 
