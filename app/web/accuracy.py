@@ -181,12 +181,17 @@ def _share(error: float, fmt: Formatter) -> str:
     return fmt.percent(error, 2 if abs(error) < 0.1 else 0)
 
 
+def _share_of_runs(share: float, fmt: Formatter) -> str:
+    """All of them only where it is all of them."""
+    return fmt.percent(share, 1 if 0.995 <= share < 1 else 0)
+
+
 def _distribution(name: str, found: Mapping[str, Any], fmt: Formatter) -> Row:
     texts = (
         fmt.integer(found["runs"]),
         _share(found["median"], fmt),
         _share(found["largest"], fmt),
-        fmt.percent(found["share_close"]),
+        _share_of_runs(found["share_close"], fmt),
     )
     return Row(name=name, url="", cells=tuple(Cell(text=text, url="") for text in texts))
 
@@ -196,7 +201,7 @@ def _interval_row(name: str, found: Mapping[str, Any], fmt: Formatter) -> Row:
         fmt.integer(found["runs"]),
         _share(found["median"], fmt),
         _share(found["largest"], fmt),
-        fmt.percent(found["share_in_interval"]),
+        _share_of_runs(found["share_in_interval"], fmt),
     )
     return Row(name=name, url="", cells=tuple(Cell(text=text, url="") for text in texts))
 

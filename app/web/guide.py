@@ -68,7 +68,7 @@ def guide_page(
             question=_("Full fine-tuning, LoRA or QLoRA for {model} on the {card}?").format(
                 model=case.model, card=short_card_name(card.name)
             ),
-            text=f"{title}. {why}".replace("\u00a0", " "),
+            text=f"{title}. {why}",
         ),
     )
     decision = case.decision

@@ -53,15 +53,13 @@ def best_gpu_page(
             answers.append(
                 Answered(
                     question=_("What is the cheapest GPU to fine-tune {model} with QLoRA?").format(model=model.name),
-                    text=_("The {card}, from {price} ({note}): the run needs {needs} of the {usable} it gives.")
-                    .format(
+                    text=_("The {card}, from {price} ({note}): the run needs {needs} of the {usable} it gives.").format(
                         card=short_card_name(best.name),
                         price=price_text(best.offer, fmt),
                         note=price_note(best.offer, fmt),
                         needs=fmt.memory(qlora.result.memory.required_bytes),
                         usable=fmt.memory_with_unit(best.usable_bytes),
-                    )
-                    .replace("\u00a0", " "),
+                    ),
                 )
             )
     return BestGpuPage(

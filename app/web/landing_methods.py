@@ -69,7 +69,7 @@ def methods_page(
             description=_(
                 "Fine-tuning {model} takes {needs} of GPU memory. The three methods side by side: smallest card, time "
                 "and cost, computed from the model’s configuration."
-            ).format(model=name, needs=needs),
+            ).format(model=name, needs=needs.replace("\u00a0", " ")),
             image_url=context.absolute(page_link(outcome.chosen, path="/charts/memory.png")),
         ),
         title=_("LoRA, QLoRA or full: {model} takes {needs}").format(model=name, needs=needs),
@@ -110,7 +110,7 @@ def method_links(outcome: Outcome, fmt: Formatter) -> tuple[MethodCard, ...]:
 
 
 def _needs(result: EstimateResult, fmt: Formatter) -> str:
-    return fmt.memory_with_unit(result.memory.required_bytes).replace("\u00a0", " ")
+    return fmt.memory_with_unit(result.memory.required_bytes)
 
 
 def _card_name(card: Card) -> str:
@@ -238,7 +238,7 @@ def _answers(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> tuple[
             )
     if shared:
         found.append(_times(outcome, shared, fmt))
-    return tuple(Answered(question=it.question, text=it.text.replace("\u00a0", " ")) for it in found)
+    return tuple(found)
 
 
 def _saving(name: str, less: EstimateResult, more: EstimateResult, fmt: Formatter) -> Answered:

@@ -23,7 +23,7 @@ from app.web.links import page_link
 from app.web.outcome import Outcome
 from app.web.schema import faq_page
 from app.web.shell import PageContext, page_meta
-from app.web.wording import METHODS
+from app.web.wording import METHODS, METHODS_IN_TEXT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,14 +57,14 @@ def model_page(
     fmt = context.fmt
     _ = fmt.gettext
     needs = {result.run.method: fmt.memory_with_unit(result.memory.required_bytes) for result in outcome.methods}
-    # Readers of a search page see plain spaces.
-    plain = {kind: text.replace("\u00a0", " ") for kind, text in needs.items()}
     figures = {
         "model": model.name,
-        "qlora": plain.get(MethodKind.QLORA, "–"),
-        "lora": plain.get(MethodKind.LORA, "–"),
-        "full": plain.get(MethodKind.FULL, "–"),
+        "qlora": needs.get(MethodKind.QLORA, "–"),
+        "lora": needs.get(MethodKind.LORA, "–"),
+        "full": needs.get(MethodKind.FULL, "–"),
     }
+    # Readers of a search page see plain spaces.
+    plain = {name: text.replace("\u00a0", " ") for name, text in figures.items()}
     answers = _model_answers(model, outcome, figures, fmt)
     return ModelPage(
         meta=page_meta(
@@ -74,7 +74,7 @@ def model_page(
             description=_(
                 "Fine-tuning {model} takes {qlora} of GPU memory with QLoRA, {lora} with LoRA and {full} in full. "
                 "Which cards hold it, and at what price."
-            ).format(**figures),
+            ).format(**plain),
             image_url=context.absolute(page_link({"model": model.slug, "method": "qlora"}, path="/charts/memory.png")),
         ),
         title=_("Fine-tuning {model} takes {qlora} with QLoRA, {lora} with LoRA, {full} in full").format(**figures),
@@ -152,7 +152,7 @@ def _model_answers(
         )
     ]
     for result in outcome.methods:
-        method, smallest = _(METHODS[result.run.method]), smallest_that_fits(outcome.cards_of(result))
+        method, smallest = _(METHODS_IN_TEXT[result.run.method]), smallest_that_fits(outcome.cards_of(result))
         question = _("Which is the smallest GPU for {model} with {method}?").format(model=model.name, method=method)
         if smallest is None:
             text = _("No single card holds the {needs} that it takes; several have to share it.").format(
@@ -165,9 +165,9 @@ def _model_answers(
                 usable=fmt.memory_with_unit(smallest.usable_bytes),
                 needs=figures[result.run.method.value],
             )
-        answers.append(Answered(question=question, text=text.replace("\u00a0", " ")))
+        answers.append(Answered(question=question, text=text))
     images = model.architecture.image_tokens
     if images is not None:
         question = _("How many tokens does an image take in {model}?").format(model=model.name)
-        answers.append(Answered(question=question, text=_(images.sentence).replace("\u00a0", " ")))
+        answers.append(Answered(question=question, text=_(images.sentence)))
     return tuple(answers)

@@ -14,16 +14,20 @@ def as_script(data: dict[str, Any]) -> str:
 
 
 def faq_page(answers: tuple[tuple[str, str], ...]) -> str:
-    """Questions and answers that the page shows, as an ``FAQPage``."""
+    """Questions and answers that the page shows, as an ``FAQPage``, with plain spaces for those that may not break."""
     return as_script(
         {
             "@type": "FAQPage",
             "mainEntity": [
                 {"@type": "Question", "name": question, "acceptedAnswer": {"@type": "Answer", "text": text}}
-                for question, text in answers
+                for question, text in ((_plain(question), _plain(text)) for question, text in answers)
             ],
         }
     )
+
+
+def _plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
 
 
 def product(gpu: CatalogueGpu, offer: OfferReport | None, url: str, description: str) -> str:
