@@ -6,6 +6,7 @@ by many runs, so that it is put in once, and most moments fall away.
 
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 
 from app.memory.architecture import Architecture
 from app.memory.head import LossPolicy
@@ -13,6 +14,7 @@ from app.memory.inputs import Checkpointing
 from app.memory.moments import WHOLE, Spread, StepMoment
 from app.memory.policy import Policy
 from app.memory.result import PhaseName
+from app.memory.size import not_less
 from app.memory.step import step_moments
 
 
@@ -44,12 +46,21 @@ def _at_rank(moment: StepMoment, rank: int) -> StepMoment:
 
 
 def largest_possible(moments: Iterable[StepMoment]) -> tuple[StepMoment, ...]:
-    """Those that no other of their phase outweighs at every batch and sequence."""
-    kept: dict[PhaseName, list[StepMoment]] = {}
-    for moment in moments:
-        rivals = kept.setdefault(moment.phase, [])
-        if any(rival.total.outweighs(moment.total) for rival in rivals):
-            continue
-        rivals[:] = [rival for rival in rivals if not moment.total.outweighs(rival.total)]
-        rivals.append(moment)
-    return tuple(moment for rivals in kept.values() for moment in rivals)
+    """Those that no other of their phase outweighs at every batch and sequence; of equals the first."""
+    phases: dict[PhaseName, list[tuple[tuple[int, int, int, int, int], int, StepMoment]]] = {}
+    for number, moment in enumerate(moments):
+        phases.setdefault(moment.phase, []).append((moment.total.corners, -number, moment))
+    kept: list[StepMoment] = []
+    for rivals in phases.values():
+        # What outweighs another comes before it: only those kept so far need to be looked at.
+        rivals.sort(key=_CORNERS_AND_NUMBER, reverse=True)
+        found: list[tuple[tuple[int, int, int, int, int], int, StepMoment]] = []
+        for rival in rivals:
+            if not any([not_less(other[0], rival[0]) for other in found]):
+                found.append(rival)
+        kept.extend(moment for _, _, moment in sorted(found, key=_NUMBER, reverse=True))
+    return tuple(kept)
+
+
+_CORNERS_AND_NUMBER = itemgetter(0, 1)
+_NUMBER = itemgetter(1)

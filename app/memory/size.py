@@ -86,14 +86,28 @@ class Size(NamedTuple):
         h, i, j, k, m, n, o = other
         return e >= m and a >= h and f >= n and b >= i and c >= j and d >= k and g >= o
 
-    def outweighs(self, other: "Size") -> bool:
-        """At least as large as ``other`` at every batch and sequence of at least one; both have their rank put in.
+    @property
+    def corners(self) -> tuple[int, int, int, int, int]:
+        """A size with its rank put in is at least as large as another at every batch and sequence of at least one
+        where none of its corners is smaller.
 
-        The difference is a + c·S + d·S² + B·S·(e + g·S). Where e + g·S is never negative it is least at B = 1,
+        The difference of two is a + c·S + d·S² + B·S·(e + g·S). Where e + g·S is never negative it is least at B = 1,
         and there (d + g)·(S² − S) + (d + g + c + e)·(S − 1) + (d + g + c + e + a), of which no term is negative.
         """
-        a, _, c, d, e, _, g = self - other
-        return g >= 0 and e + g >= 0 and d + g >= 0 and d + g + c + e >= 0 and d + g + c + e + a >= 0
+        a, _, c, d, e, _, g = self
+        of_a_position = d + g + c + e
+        return of_a_position + a, of_a_position, d + g, e + g, g
+
+    def outweighs(self, other: "Size") -> bool:
+        """At least as large as ``other`` at every batch and sequence, as their ``corners`` tell."""
+        return not_less(self.corners, other.corners)
+
+
+def not_less(one: tuple[int, int, int, int, int], other: tuple[int, int, int, int, int]) -> bool:
+    """Whether no number of ``one`` is below its place in ``other``."""
+    a, b, c, d, e = one
+    h, i, j, k, m = other
+    return a >= h and b >= i and c >= j and d >= k and e >= m
 
 
 ZERO = Size()
