@@ -56,7 +56,7 @@ def largest_possible(moments: Iterable[StepMoment]) -> tuple[StepMoment, ...]:
         rivals.sort(key=_CORNERS_AND_NUMBER, reverse=True)
         found: list[tuple[tuple[int, int, int, int, int], int, StepMoment]] = []
         for rival in rivals:
-            if not any([not_less(other[0], rival[0]) for other in found]):
+            if not any(not_less(other[0], rival[0]) for other in found):
                 found.append(rival)
         kept.extend(moment for _, _, moment in sorted(found, key=_NUMBER, reverse=True))
     return tuple(kept)
