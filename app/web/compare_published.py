@@ -250,7 +250,7 @@ def _quality_rows(fmt: Formatter) -> tuple[TableRow, ...]:
         rows.append(
             TableRow(
                 name=name,
-                values=(*(f"{row[metric]}%" for metric in METRICS), fmt.percent(share, 1)),
+                values=(*(fmt.percent(row[metric] / 100) for metric in METRICS), fmt.percent(share, 1)),
             )
         )
     return tuple(rows)

@@ -118,8 +118,8 @@ def heat_map(
     return HeatMap(
         title=_("How long, how many at once"),
         text=_(
-            "{method} of {model}. Each cell is what the card must have, in {unit}; what lies above and left of the "
-            "thick line surely fits."
+            "{method} of {model}. What the card must have, in {unit}, for sequences of so many tokens (across), so "
+            "many at once (down); what lies above and left of the thick line surely fits."
         ).format(method=_(METHODS[kind]), model=model.name, unit=fmt.unit.label),
         lengths=tuple(fmt.integer(length) for length in LENGTHS),
         rows=tuple(

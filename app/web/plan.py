@@ -104,7 +104,8 @@ def plan_page(
     """The page of a request. ``order`` leads from an offer's id to where it is ordered."""
     fmt = context.fmt
     _ = fmt.gettext
-    view = _Answer(given, result, form, order, fmt) if result is not None and given is not None else None
+    cards = dict(choices.gpus)
+    view = _Answer(given, result, form, order, cards, fmt) if result is not None and given is not None else None
     answer = view.view() if view else None
     tone, title, lead = view.verdict() if view else ("no", _("This cannot be planned yet"), "")
     return PlanPage(
@@ -141,12 +142,14 @@ class _Answer:
         result: RecommendResult,
         form: SmallForm,
         order: Mapping[str, str],
+        cards: Mapping[str, str],
         fmt: Formatter,
     ) -> None:
         self._given = given
         self._result = result
         self._form = form
         self._order = order
+        self._cards = cards
         self._fmt = fmt
         self._first = result.options[0] if result.options else None
 
@@ -280,7 +283,7 @@ class _Answer:
         _ = self._fmt.gettext
         for card in self._result.rejected[:MOST_REJECTED]:
             yield Row(
-                name=card.gpu,
+                name=self._cards.get(card.gpu, card.gpu),
                 url=f"/gpus/{card.gpu}",
                 cells=(
                     Cell(text=_(METHODS[MethodKind(card.method)]), url=""),

@@ -1,7 +1,7 @@
 """Time and cost of a run on every card that holds it: which are worth having, and how sure the time is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -30,6 +30,11 @@ LEAST_COST: Final = 0.001
 """A job that costs less is drawn as if it cost this."""
 
 MOST_BARS: Final = 24
+DAY_SECONDS: Final = 86_400
+BAR_STEPS_SECONDS: Final = (1, 5, 15, 30, *(60 * minutes for minutes in (1, 2, 5, 10, 20, 30, 60, 120, 240, 480)))
+MOST_BAR_STEPS: Final = 5
+LAST_BAR_TICK: Final = 0.94
+"""Of the bars' width: room for the last time's words."""
 TIME_TICKS_SECONDS: Final = tuple(60 * minutes for minutes in (1, 2, 5, 10, 30, 60, 120, 300, 600, 1440, 4320, 14400))
 
 
@@ -283,10 +288,16 @@ def _filled(empty: SpeedPage, cards: Sequence[Priced], run: str, outcome: Outcom
             count=len(cards)
         ),
         bars=bars,
-        bar_times=tuple(
-            Mark(place=percent(part / 4), text=fmt.duration(longest * part / 4) if part else "0") for part in range(5)
-        ),
+        bar_times=tuple(_bar_times(longest, fmt)),
     )
+
+
+def _bar_times(longest: float, fmt: Formatter) -> Iterator[Mark]:
+    """Round times along the bars, at most five apart; none so near the end that it runs into the next column."""
+    days = DAY_SECONDS * math.ceil(longest / DAY_SECONDS / MOST_BAR_STEPS)
+    step = next((step for step in BAR_STEPS_SECONDS if longest <= MOST_BAR_STEPS * step), days)
+    for seconds in range(0, int(longest * LAST_BAR_TICK) + 1, step):
+        yield Mark(place=percent(seconds / longest), text=_tick(seconds, fmt) if seconds else "0")
 
 
 def _tick(seconds: int, fmt: Formatter) -> str:
