@@ -4,12 +4,16 @@ Templates only see view models, whose values are attributes, and every environme
 """
 
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import InternationalizationExtension
 from markupsafe import Markup, escape
+
+TAKE_CONTEXT: Final = frozenset({"_", "gettext", "ngettext", "pgettext", "npgettext"})
+"""The only functions in templates that are given the context."""
 
 _SPECIAL: Final = re.compile(r"[&<>'\"]").search
 
@@ -19,16 +23,22 @@ def escaped(value: Any) -> str:
 
     Most texts need no escaping; wrapping each of them as ``Markup``, only to join it, would take half of a page's time.
     """
-    if type(value) is str and not _SPECIAL(value):
-        return value
-    return value if type(value) is Markup else escape(value)
+    kind = type(value)
+    if kind is Markup or (kind is str and not _SPECIAL(value)):
+        return cast("str", value)
+    return str(value) if kind is int else escape(value)
+
+
+def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a function makes of its arguments."""
+    return function(*arguments, **named)
 
 
 class TemplateCode(CodeGenerator):
-    """Writes a value out by :func:`escaped`, and reads an attribute as Python does.
+    """Writes a value out by :func:`escaped`, reads an attribute and calls a macro as Python does.
 
     ``Environment.getattr`` also tries items and makes up undefined values; here a name that a view lacks is an error
-    either way.
+    either way. ``Context.call`` looks whether a function wants the context, which only translations do here.
     """
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
@@ -41,6 +51,15 @@ class TemplateCode(CodeGenerator):
         self.write("(")
         self.visit(node.node, frame)
         self.write(f").{node.attr}")
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        if forward_caller or (isinstance(node.node, nodes.Name) and node.node.name in TAKE_CONTEXT):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write("environment.called(")
+        self.visit(node.node, frame)
+        self.signature(node, frame)
+        self.write(")")
 
 
 class Translation(InternationalizationExtension):

@@ -1,16 +1,17 @@
 """The templates: one environment, strict about undefined names, escaping everything."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache, lru_cache
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from app.web.language import localised_links
-from app.web.template_code import TemplateCode, Translation, escaped
+from app.web.template_code import TemplateCode, Translation, called, escaped
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TEMPLATES: Final = ROOT / "templates"
@@ -29,10 +30,21 @@ class Templates(Environment):
 
     code_generator_class = TemplateCode
     escaped = staticmethod(escaped)
+    called = staticmethod(called)
 
     def __init__(self, translations: NullTranslations, **options: Any) -> None:
         self.translations = translations
         super().__init__(**options)
+
+
+def _keeping() -> Callable[..., Markup]:
+    """``kept(macro, view…)``: what a macro makes of views that come again, such as the controls of a form."""
+
+    @lru_cache(maxsize=256)
+    def kept(macro: Callable[..., Markup], *views: Hashable) -> Markup:
+        return macro(*views)
+
+    return kept
 
 
 @lru_cache(maxsize=16)
@@ -49,6 +61,7 @@ def environment(translations: NullTranslations) -> Environment:
         extensions=[Translation],
     )
     env.globals["asset"] = asset
+    env.globals["kept"] = _keeping()
     install: Callable[..., Any] = env.install_gettext_translations  # type: ignore[attr-defined]
     install(translations, newstyle=True)
     return env
