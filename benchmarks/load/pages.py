@@ -41,8 +41,10 @@ GPUS: Final = ("rtx-3090", "rtx-4090", "a100-80gb-sxm", "h100-sxm")
 ROUNDS: Final = 5
 RUNS: Final = 120
 """Uncached pages asked for in a round."""
+WARM_UP: Final = 1_000
+"""Other runs before: a worker that has served a while has derived the shapes of the models asked for."""
 BARE_REQUESTS: Final = 2_000
-GZIP_LEVEL: Final = 6
+GZIP_LEVEL: Final = 4
 
 Result = TypeVar("Result")
 
@@ -75,19 +77,19 @@ def _timed(make: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def shares(asked: Iterator[str], count: int) -> Shares:
-    """What ``count`` pages are made of, after as many that only warm what a worker keeps."""
+    """What ``count`` pages are made of, after others that only warm what a worker keeps."""
     snapshot, today, policy = Snapshot.bundled(), datetime.now(UTC).date(), Policy()
     context = PageContext(fmt=formatter("en-GB", "gib"), base_url="http://localhost")
     lists = choices(snapshot, today)
     total = Shares()
-    for index, address in enumerate(islice(asked, 2 * count)):
+    for index, address in enumerate(islice(asked, WARM_UP + count)):
         pairs = parse_qsl(address.partition("?")[2])
         found, estimate = _timed(partial(answer, pairs, snapshot, today, policy, {}))
         made = partial(calculator_page, context=context, choices=lists, oembed_url="http://localhost/")
         page, view_model = _timed(partial(made, state=found.state, outcome=found.outcome))
         text, template = _timed(partial(render, "calculator.html", page, context.fmt.translations))
         _packed, compression = _timed(partial(gzip.compress, text.encode(), GZIP_LEVEL, mtime=0))
-        if index >= count:
+        if index >= WARM_UP:
             total.estimate += estimate
             total.view_model += view_model
             total.template += template
@@ -108,7 +110,7 @@ def uncached(asked: Iterator[str]) -> tuple[list[Rate], list[Rate], int]:
         body = fetched(own.port, next(asked))
         Path(folder, "0").write_bytes(body)
         with served("benchmarks.load.bare:application", {BODIES: folder}) as bare:
-            _uncached_rate(own, asked, RUNS)
+            _uncached_rate(own, asked, WARM_UP)
             rate(bare, "/0", BARE_REQUESTS // 4)
             pairs = [(_uncached_rate(own, asked, RUNS), rate(bare, "/0", BARE_REQUESTS)) for _round in range(ROUNDS)]
     return [mine for mine, _ in pairs], [theirs for _, theirs in pairs], len(body)
