@@ -30,7 +30,7 @@ from app.catalogue.hub import HubModels
 from app.catalogue.hub_client import HubClient
 from app.catalogue.service import CatalogueService
 from app.catalogue.snapshot import Snapshot
-from app.ops.allocator import hold_little
+from app.ops.allocator import GivingBack
 from app.ops.body_limit import BodyLimit
 from app.ops.late import Endpoint, Late
 from app.ops.rate_store import RateStore, rate_store
@@ -86,7 +86,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        hold_little()  # in each worker, before it has threads
+        giving_back = GivingBack()
+        giving_back.start()  # in each worker, before it has other threads
         if catalogue is not None:
             catalogue.start()
         parts.asked.start()
@@ -98,6 +99,7 @@ def create_app(
         async with tools.running():
             yield
         warming.stop()
+        giving_back.stop()
         parts.asked.stop()
         if hub is not None:
             hub.close()

@@ -56,3 +56,27 @@ def test_threads_share_few_arenas_and_large_pieces_go_back(tmp_path_factory: pyt
     large_by_itself, arenas = _seen(path, "held")
     assert large_by_itself
     assert arenas <= 2
+
+
+FRAGMENTED = """
+import ctypes, os, sys, time
+from app.ops.allocator import GivingBack
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+giving_back = GivingBack(every_seconds=float(sys.argv[1]))
+giving_back.start()
+pieces = [bytes(50_000) for _ in range(1_000)]
+full = resident()
+pieces = pieces[::10]
+time.sleep(1)
+print(full - resident())
+giving_back.stop()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such settings")
+@pytest.mark.parametrize(("every_seconds", "least", "most"), [(0.1, 40_000_000, 46_000_000), (60, -500_000, 8_000_000)])
+def test_what_is_free_between_pieces_in_use_goes_back(every_seconds: float, least: int, most: int) -> None:
+    asked = [sys.executable, "-c", FRAGMENTED, str(every_seconds)]
+    given_back = int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+    assert least <= given_back <= most
