@@ -148,7 +148,7 @@ def _operations(document: Mapping[str, Any], base_url: str) -> Iterator[Operatio
                 method=method.upper(),
                 path=path,
                 summary=operation["summary"],
-                description=operation.get("description", ""),
+                description=operation.get("description", "").replace("``", ""),
                 takes_run=any(name == "lora_rank" for name, _ in named),
                 parameters=tuple(Parameter(name=name, help=text) for name, text in named if name not in own),
                 statuses=tuple(

@@ -104,7 +104,8 @@ def plan_page(
     """The page of a request. ``order`` leads from an offer's id to where it is ordered."""
     fmt = context.fmt
     _ = fmt.gettext
-    cards = dict(choices.gpus)
+    # The list says after a comma what a card is sold as, which many names say already.
+    cards = {slug: label.partition(",")[0] for slug, label in choices.gpus}
     view = _Answer(given, result, form, order, cards, fmt) if result is not None and given is not None else None
     answer = view.view() if view else None
     tone, title, lead = view.verdict() if view else ("no", _("This cannot be planned yet"), "")
