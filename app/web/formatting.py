@@ -55,13 +55,15 @@ def largest_remainder(parts: Sequence[int], total: int) -> list[int]:
 
 @lru_cache(maxsize=32)
 def _separators(locale: str) -> Mapping[int, str]:
-    """What a locale writes for the comma between thousands and for the decimal point."""
-    return {ord(","): get_group_symbol(locale), ord("."): get_decimal_symbol(locale)}
+    """What a locale writes for the comma between thousands and for the decimal point, where it is something else."""
+    written = {",": get_group_symbol(locale), ".": get_decimal_symbol(locale)}
+    return {ord(sign): own for sign, own in written.items() if own != sign}
 
 
 def _fixed(value: float | Decimal, digits: int, locale: str) -> str:
     """A number with exactly ``digits`` decimals, as Babel's ``#,##0.0`` writes it in a twentieth of the time."""
-    return f"{value:,.{digits}f}".translate(_separators(locale))
+    number, separators = f"{value:,.{digits}f}", _separators(locale)
+    return number.translate(separators) if separators else number
 
 
 @lru_cache(maxsize=256)

@@ -38,11 +38,17 @@ def _pair(name: str, text: str) -> str:
     return f"{quote(name, safe=UNQUOTED)}={quote(text, safe=UNQUOTED)}"
 
 
+@lru_cache(maxsize=256)
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Fields in the registry's order, others after them."""
+    return tuple(sorted(names, key=lambda name: _PLACES.get(name, len(_PLACES))))
+
+
 def run_query(fields: RunFields, changes: RunFields | None = None) -> str:
     """Fields with ``changes`` applied (None takes one out) as a query string, in the registry's order."""
     merged = {**fields, **changes} if changes else fields
-    names = sorted(merged, key=lambda name: _PLACES.get(name, len(_PLACES)))
-    return "&".join([_pair(name, text_of(merged[name])) for name in names if merged[name] is not None])
+    given = [(name, merged[name]) for name in _in_order(tuple(merged))]
+    return "&".join([_pair(name, text_of(value)) for name, value in given if value is not None])
 
 
 def page_link(fields: RunFields, changes: RunFields | None = None, path: str = "/") -> str:
