@@ -142,3 +142,12 @@ def open_page(chromium: Browser, live_site: str) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def plain_page(chromium: Browser, live_site: str) -> Iterator[Page]:
+    """A tab without scripts, in which a test opens what it likes."""
+    context = chromium.new_context(base_url=live_site, java_script_enabled=False)
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()

@@ -4,11 +4,19 @@ import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from app.web.landing_pages import FIXED_PAGES
-from tests.browser.conftest import AXE, NO_PAGE, OpenPage
+from tests.browser.conftest import NO_PAGE, OpenPage
+from tests.browser.properties import (
+    barriers,
+    moved,
+    open_all_folds,
+    out_of_the_keyboards_reach,
+    too_heavy,
+    unfit_for_paper,
+    wider_than_the_screen,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -26,103 +34,33 @@ GERMAN = tuple(f"/de{path}" for path in PAGES)
 EVERY = (*PAGES, "/docs", *GERMAN)
 
 
-def open_all_folds(page: Page) -> None:
-    page.evaluate(
-        "document.querySelectorAll('details').forEach(fold => { fold.removeAttribute('name'); fold.open = true; })"
-    )
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing(open_page: OpenPage, path: str) -> None:
-    page = open_page(path)
-    open_all_folds(page)
-    for width, scheme in ((390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        found = Axe().run(page, options=AXE)
-        violations = found.response["violations"]
-        assert violations == [], (
-            width,
-            scheme,
-            [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in violations],
-        )
-
-
-@pytest.mark.parametrize("path", GERMAN)
-def test_axe_finds_nothing_in_german(open_page: OpenPage, path: str) -> None:
-    page = open_page(path, width=390, dark=True)
-    open_all_folds(page)
-    violations = Axe().run(page, options=AXE).response["violations"]
-    assert violations == [], [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in violations]
-
-
 @pytest.mark.parametrize("path", EVERY)
-def test_nothing_is_wider_than_the_screen(open_page: OpenPage, path: str) -> None:
-    page = open_page(path, width=320)
+def test_a_page_is_light_and_still_and_open_to_everyone(open_page: OpenPage, plain_page: Page, path: str) -> None:
+    """Loaded once: each property is tried on that one page, and all that fail are named."""
+    page = open_page("about:blank")
+    requests: list[Request] = []
+
+    def note(request: Request) -> None:
+        requests.append(request)
+
+    page.on("requestfinished", note)
+    page.goto(path)
+    plain_page.goto(path)
+    page.wait_for_load_state("networkidle")
+    found = too_heavy(requests)
+    heading, without = (shown.locator("h1").inner_text() for shown in (page, plain_page))
+    if heading != without:
+        found.append(f"without scripts the heading is {without!r}, not {heading!r}")
+    if not path.endswith("/embed"):  # whose preview takes its height from the widget in it
+        found += moved(page)
+    found += out_of_the_keyboards_reach(page)
+    found += unfit_for_paper(page)
     open_all_folds(page)
-    for width in (320, 390, 768, 1024, 1152, 1920):
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
-
-
-@pytest.mark.parametrize("path", EVERY)
-def test_a_page_reads_the_same_without_scripts(open_page: OpenPage, path: str) -> None:
-    assert (
-        open_page(path, scripts=False).locator("h1").inner_text()
-        == open_page(path, scripts=True).locator("h1").inner_text()
-    )
-
-
-FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0'], [tabindex='-1']"
-
-
-@pytest.mark.parametrize("path", ["/docs", *PAGES])
-def test_the_keyboard_alone_reaches_and_shows_everything(open_page: OpenPage, path: str) -> None:
-    page = open_page(path)
-    names = page.evaluate(
-        """(selector) => {
-          const radios = new Set();
-          return [...document.querySelectorAll(selector)].filter((element) => {
-            const isShown = element.checkVisibility({ visibilityProperty: true });
-            if (element.tabIndex < 0 || element.disabled || !isShown) return false;
-            if (element.type !== "radio") return true;
-            if (radios.has(element.name)) return false;
-            return radios.add(element.name);
-          }).length;
-        }""",
-        FOCUSABLE,
-    )
-    reached, unseen = 0, []
-    for _press in range(names + 2):
-        page.keyboard.press("Tab")
-        found = page.evaluate(
-            """() => {
-              const element = document.activeElement;
-              if (!element || element === document.body) return null;
-              const style = getComputedStyle(element.type === "radio" ? element.parentElement : element);
-              // The focus within a frame is its own page's to show.
-              const isFrame = element.tagName === "IFRAME";
-              const shown = isFrame || style.outlineStyle !== "none" || style.boxShadow !== "none";
-              return [element.outerHTML.slice(0, 120), shown];
-            }"""
-        )
-        if found is None:
-            break
-        reached += 1
-        if not found[1]:
-            unseen.append(found[0])
-    assert reached >= names, "the focus did not come to everything"
-    assert unseen == [], "the focus cannot be seen"
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_may_be_printed(open_page: OpenPage, path: str) -> None:
-    page = open_page(path, width=794, dark=True)  # A4 at 96 dots an inch
-    page.emulate_media(media="print", color_scheme="dark")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 794
-    assert page.locator("h1").is_visible()
-    assert page.locator(".nav").is_hidden()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    found += wider_than_the_screen(page)
+    found += barriers(page, 390, "dark", *(["light"] if path in PAGES else []))
+    if path in PAGES:
+        found += barriers(page, 1280, "light", "dark")
+    assert found == []
 
 
 def test_print_leaves_out_what_paper_cannot_do(open_page: OpenPage) -> None:
@@ -132,18 +70,6 @@ def test_print_leaves_out_what_paper_cannot_do(open_page: OpenPage) -> None:
     assert page.locator(".nav").is_hidden()
     assert page.locator("#verdict").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-
-
-@pytest.mark.parametrize("path", [*PAGES, "/docs", "/de/", "/de/compare"])
-def test_a_page_weighs_little_and_stays_where_it_is(open_page: OpenPage, path: str) -> None:
-    page = open_page("about:blank")
-    sizes: list[int] = []
-    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
-    page.goto(path)
-    page.wait_for_load_state("networkidle")
-    assert 0 < sum(sizes) <= 60_000
-    if path != "/embed":  # whose preview takes its height from the widget in it
-        assert page.evaluate("window.shift") == 0
 
 
 def test_the_language_is_chosen_by_a_link_that_keeps_the_run(open_page: OpenPage) -> None:
