@@ -72,7 +72,7 @@ def one_process(inputs: int, seed: int) -> Part:
                 wanted = ceil(inputs * shares[door.name] * turn / TURNS)
                 _until(seen[door.name], wanted, seed, partial(_generated, door, seen[door.name]))
             wanted = ceil(inputs * shares[stateful.NAME] * turn / TURNS)
-            _until(seen[stateful.NAME], wanted, seed, lambda _, number: stateful.one_round(machine, number))
+            _until(seen[stateful.NAME], wanted, seed, partial(stateful.one_round, machine))
             memory.append(Memory(inputs=sum(one.inputs for one in seen.values()), resident_bytes=settled_bytes()))
             print(
                 f"{memory[-1].inputs:,} inputs, {memory[-1].resident_bytes / 1e6:.0f} MB", file=sys.stderr, flush=True

@@ -1,6 +1,7 @@
 """schemathesis: chains of calls over the whole OpenAPI document, each taking up what earlier ones answered."""
 
 from contextlib import suppress
+from math import ceil
 from typing import Any, Final
 
 import hypothesis
@@ -48,10 +49,10 @@ def state_machine(service: Service, seen: Seen) -> Any:
     return Measured
 
 
-def one_round(machine: Any, seed: int) -> None:
-    """A few chains."""
+def one_round(machine: Any, calls: int, seed: int) -> None:
+    """Chains enough for about that many calls, but not more than a round of them."""
     settings = hypothesis.settings(
-        max_examples=CHAINS_A_ROUND,
+        max_examples=min(CHAINS_A_ROUND, ceil(calls / STEPS)),
         stateful_step_count=STEPS,
         phases=[Phase.generate],
         deadline=None,
