@@ -94,7 +94,7 @@ def create_app(
         # What is loaded by now stays: the collector need not walk the catalogue again and again.
         gc.collect()
         gc.freeze()
-        warming = Warming(settings.locale)
+        warming = Warming(settings.locale, parts.snapshot)
         warming.start()
         async with tools.running():
             yield

@@ -143,7 +143,7 @@ async def paste_config(request: Request) -> Response:
 
 
 @lru_cache(maxsize=8)
-def _published(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
+def published(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
     """The article's part of the page: the same for every visitor until the catalogue changes."""
     return published_view(snapshot, fmt)
 
@@ -162,7 +162,7 @@ async def compare_methods(request: Request) -> Response:
             own=own,
             names={model.slug: model.name for model in snapshot.models},
             labels=card_labels(snapshot),
-            published=_published(snapshot, context.fmt),
+            published=published(snapshot, context.fmt),
         )
         asked = f"/compare?{request.url.query}" if request.url.query else "/compare"
         oembed_url = discovery_url(context.absolute(asked), context.base_url)
