@@ -147,7 +147,31 @@ def card_on_run(assessment: Assessment, gpu: CatalogueGpu) -> CardOnRun:
     return CardOnRun(assessment, gpu, verdict)
 
 
-def cards_on_run(assessment: Assessment) -> tuple[CardOnRun, ...]:
+class Cards(tuple[CardOnRun, ...]):
+    """Every card of a catalogue against one run, in the catalogue's order, and those that several readers ask for."""
+
+    @cached_property
+    def by_hour(self) -> Sequence[CardOnRun]:
+        """Cards that hold the run and are let by the hour, cheapest first."""
+        return holding(self, Period.HOUR)
+
+    @cached_property
+    def by_month(self) -> Sequence[CardOnRun]:
+        """Cards that hold the run and are let by the month, cheapest first."""
+        return holding(self, Period.MONTH)
+
+    @cached_property
+    def cheapest(self) -> CardOnRun | None:
+        """As :func:`cheapest` finds it."""
+        return first_that_fits(self.by_hour or self.by_month)
+
+    @cached_property
+    def smallest_that_fits(self) -> CardOnRun | None:
+        """As :func:`smallest_that_fits` finds it."""
+        return smallest_that_fits(self)
+
+
+def cards_on_run(assessment: Assessment) -> Cards:
     """Every card of the catalogue against a run, in the catalogue's order. Raises :class:`app.request.RequestError`."""
     groups, estimate, found = assessment.groups, assessment.some_memory(), []
     for kind in _kinds(assessment.snapshot):
@@ -158,7 +182,7 @@ def cards_on_run(assessment: Assessment) -> tuple[CardOnRun, ...]:
             verdict = Verdict.UNSUPPORTED if lacks else verdict_of(required, item.gpu.device)
             found.append((item.position, CardOnRun(assessment, item.gpu, verdict)))
     found.sort(key=lambda entry: entry[0])
-    return tuple([card for _, card in found])
+    return Cards([card for _, card in found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +235,12 @@ def holding(cards: Iterable[Chosen], period: Period) -> list[Chosen]:
 
 def cheapest(cards: Sequence[Chosen]) -> Chosen | None:
     """The cheapest card that surely holds the run, by the hour where any is let so, else by the month."""
-    let = holding(cards, Period.HOUR) or holding(cards, Period.MONTH)
-    return next((card for card in let if card.verdict is Verdict.FITS), None)
+    return first_that_fits(holding(cards, Period.HOUR) or holding(cards, Period.MONTH))
+
+
+def first_that_fits(cards: Iterable[Chosen]) -> Chosen | None:
+    """The first card that surely holds the run."""
+    return next((card for card in cards if card.verdict is Verdict.FITS), None)
 
 
 def smallest_that_fits(cards: Iterable[Chosen]) -> Chosen | None:

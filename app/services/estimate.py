@@ -1,6 +1,5 @@
 """One request, one result."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
@@ -14,7 +13,7 @@ from app.messages import message
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
 from app.services.calibration import bundled_calibration
-from app.services.cards import CardOnRun, cards_on_run
+from app.services.cards import CardOnRun, Cards, cards_on_run
 from app.services.lookup import find_gpu
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
@@ -48,7 +47,7 @@ class Outlook:
     """A run's estimate without its list of cards, and the catalogue's cards, which tell more as they are asked."""
 
     result: EstimateResult
-    cards: Sequence[CardOnRun]
+    cards: Cards
 
     def card(self, slug: str) -> CardOnRun | None:
         """The run on one card of the catalogue."""

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from app.memory.device import Verdict
 from app.messages import mark
 from app.request import FIELDS, text_of
-from app.services.cards import cheapest, smallest_that_fits
 from app.services.results import Card, EstimateResult
 from app.web.by_count import count_chart, count_text
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
@@ -116,11 +115,11 @@ def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt:
     name = _(METHODS[kind])
     verdict = result.verdict
     facts = [Fact(label=_("Training peak"), value=fmt.memory_with_unit(result.memory.peak_allocated_bytes))]
-    smallest = smallest_that_fits(cards)
+    smallest = cards.smallest_that_fits
     facts.append(
         Fact(label=_("Smallest card"), value=_card_name(smallest, outcome.labels) if smallest else _("none alone"))
     )
-    best = cheapest(cards)
+    best = cards.cheapest
     if best and best.offer:
         facts.append(Fact(label=_("Cheapest"), value=short_card_name(best.name)))
         if best.time and best.cost:

@@ -7,7 +7,6 @@ from app.catalogue.facts import Period
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
 from app.messages import value_of
-from app.services.cards import cheapest, smallest_that_fits
 from app.services.results import HOLDS, Card, CostReport, EstimateResult, Suggestion
 from app.services.solve_report import PAGE_PATH as SOLVE_PATH
 from app.web.cards_view import a_card_of, card_size, price_note, price_text, rate_text, servers_of, short_card_name
@@ -44,7 +43,7 @@ def verdict_view(outcome: Outcome, fmt: Formatter) -> VerdictView:
     """The answer for a run."""
     result = outcome.result
     _ = fmt.gettext
-    best = cheapest(outcome.cards)
+    best = outcome.cards.cheapest
     chosen_card = outcome.chosen_card
     tone, sentence = verdict_sentence(outcome, fmt)
     orderable = chosen_card if chosen_card and chosen_card.offer else best
@@ -147,7 +146,7 @@ def _sentence_for_any(outcome: Outcome, fmt: Formatter) -> tuple[str, str]:
     _ = fmt.gettext
     result = outcome.result
     needs = fmt.memory(result.memory.required_bytes)
-    smallest = smallest_that_fits(outcome.cards)
+    smallest = outcome.cards.smallest_that_fits
     if smallest is None:
         return "no", _("Needs {needs} {unit}: more than any single card here gives").format(
             needs=needs, unit=fmt.unit.label

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.catalogue.facts import Period
 from app.memory.device import Verdict
-from app.services.cards import CardOnRun, holding
+from app.services.cards import CardOnRun, Cards
 from app.services.results import HOLDS
 from app.web.cards_view import CARDS_PATH, CardGroup, CardRows, nothing_text, order_text
 from app.web.components import Link, PageMeta
@@ -71,11 +70,11 @@ def cards_page(*, context: PageContext, outcome: Outcome) -> CardsPage:
     )
 
 
-def _parts(cards: Sequence[CardOnRun], fmt: Formatter) -> Iterator[tuple[str, str, Sequence[CardOnRun]]]:
+def _parts(cards: Cards, fmt: Formatter) -> Iterator[tuple[str, str, Sequence[CardOnRun]]]:
     """Each group's name, title and cards: the cheapest first, the nearest first where none holds the run."""
     _ = fmt.gettext
-    yield "hour", _("By the hour"), holding(cards, Period.HOUR)
-    yield "month", _("By the month"), holding(cards, Period.MONTH)
+    yield "hour", _("By the hour"), cards.by_hour
+    yield "month", _("By the month"), cards.by_month
     yield "unpriced", _("Without a known price"), [card for card in cards if card.holds and card.offer is None]
     misses = (card for card in cards if card.verdict is Verdict.DOES_NOT_FIT)
     yield "small", _("Too small"), sorted(misses, key=lambda card: -card.headroom_bytes)

@@ -7,7 +7,7 @@ from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.device import Verdict
-from app.services.cards import fewest_together, holding
+from app.services.cards import fewest_together
 from app.services.results import HOLDS, Card, OfferReport
 from app.units import GIB
 from app.web.charts import percent
@@ -179,8 +179,8 @@ def cards_section(outcome: Outcome, fmt: Formatter) -> CardsSection:
     """The six cards let by the hour whose job costs least, or where there are none, by the month or of all."""
     _ = fmt.gettext
     cards = outcome.cards
-    held = [card for card in cards if card.verdict in HOLDS]
-    lead = holding(held, Period.HOUR) or holding(held, Period.MONTH) or held
+    held = [card for card in cards if card.holds]
+    lead = cards.by_hour or cards.by_month or held
     return CardsSection(
         title=_("Which card to rent") if lead else _("No single card holds it"),
         order_text=order_text(lead, fmt),

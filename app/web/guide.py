@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.memory.inputs import MethodKind
-from app.services.cards import smallest_that_fits
 from app.web.cards_view import card_size, short_card_name
 from app.web.components import MethodCard, Option, PageMeta
 from app.web.guide_case import Case, guide
@@ -125,7 +124,7 @@ def _decided(case: Case) -> tuple[str, str]:
 def _no_method(case: Case) -> tuple[str, str]:
     _ = case.fmt.gettext
     least = min(case.results, key=lambda kind: case.results[kind].memory.required_bytes)
-    smallest = smallest_that_fits(case.cards[least])
+    smallest = case.cards[least].smallest_that_fits
     title = _("No method surely fits {model} on the {card}").format(
         model=case.model, card=short_card_name(case.card.name)
     )

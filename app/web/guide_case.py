@@ -1,7 +1,7 @@
 """The guide's case: one model on one card by every method, and the rules as data."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from app.memory.device import Verdict
 from app.memory.inputs import MethodKind
+from app.services.cards import Cards
 from app.services.results import Card, EstimateResult
 from app.units import GIB
 from app.web.formatting import Formatter
@@ -39,7 +40,7 @@ class Case:
     card: Card
     size: str
     results: Mapping[MethodKind, EstimateResult]
-    cards: Mapping[MethodKind, Sequence[Card]]
+    cards: Mapping[MethodKind, Cards]
     """The catalogue's, as each method finds them."""
     fmt: Formatter
 

@@ -9,7 +9,6 @@ from app.memory.device import Verdict
 from app.memory.inputs import LoraTargetPreset, MethodKind
 from app.messages import value_of
 from app.planning.quality import Quality, Task, by_task, compared_ranks
-from app.services.cards import cheapest, smallest_that_fits
 from app.services.quality import bundled_quality, bundled_results
 from app.services.results import HOLDS
 from app.web.article import article
@@ -72,7 +71,7 @@ def _fits(case: Case, kind: MethodKind) -> bool:
 
 def _card(case: Case, kind: MethodKind) -> Held:
     _ = case.fmt.gettext
-    smallest = smallest_that_fits(case.cards[kind])
+    smallest = case.cards[kind].smallest_that_fits
     more = (
         _("The smallest card that holds it is the {card}.").format(card=short_card_name(smallest.name))
         if smallest
@@ -94,7 +93,7 @@ def _card_below_24(case: Case, kind: MethodKind) -> Held:
     said = _("Your card is sold as {size}, the model has {count} parameters.").format(
         size=case.size, count=fmt.parameters(case.parameters)
     )
-    best = cheapest(case.cards[kind])
+    best = case.cards[kind].cheapest
     if best is not None and best.cost is not None:
         said += " " + _("The cheapest job by QLoRA costs {cost}, on the {card}.").format(
             cost=fmt.money(best.cost.amount, best.cost.currency), card=short_card_name(best.name)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from app.catalogue.facts import CatalogueModel
 from app.memory.inputs import MethodKind
-from app.services.cards import cheapest
 from app.services.estimate import Outlook
 from app.web.answer import DEFAULT_MODEL
 from app.web.cards_view import price_note, price_text, short_card_name
@@ -48,7 +47,7 @@ def best_gpu_page(
             )
         )
         qlora = next((found for found in by_method if found.result.run.method is MethodKind.QLORA), None)
-        best = cheapest(qlora.cards) if qlora else None
+        best = qlora.cards.cheapest if qlora else None
         if qlora and best and best.offer:
             answers.append(
                 Answered(
@@ -91,7 +90,7 @@ def best_gpu_page(
 def _best_cell(model: CatalogueModel, found: Outlook, fmt: Formatter) -> Cell:
     _ = fmt.gettext
     url = page_link({"model": model.slug, "method": found.result.run.method}) + "#cards"
-    best = cheapest(found.cards)
+    best = found.cards.cheapest
     if best is None or best.offer is None:
         needs = fmt.memory_with_unit(found.result.memory.required_bytes)
         return Cell(text=needs, url=url, detail=_("no single card with a price"))

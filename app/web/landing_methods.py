@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.memory.inputs import MethodKind
-from app.services.cards import cheapest, smallest_that_fits
+from app.services.cards import Cards
 from app.services.results import HOLDS, Card, EstimateResult
 from app.web.calculator import method_cards
 from app.web.cards_view import card_size, price_note, short_card_name
@@ -127,7 +127,7 @@ def _shared_card(outcome: Outcome) -> tuple[Card, ...]:
     if not common:
         return ()
     largest = max(outcome.methods, key=lambda result: result.memory.required_bytes)
-    best = cheapest(outcome.cards_of(largest))
+    best = outcome.cards_of(largest).cheapest
     smallest = min(common, key=lambda slug: (by_slug[0][slug].usable_bytes, slug))
     slug = best.slug if best is not None and best.slug in common else smallest
     return tuple(cards[slug] for cards in by_slug)
@@ -179,14 +179,14 @@ def _rows(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> tuple[Row
 
 
 def _smallest(result: EstimateResult, outcome: Outcome, fmt: Formatter) -> tuple[str, str]:
-    card = smallest_that_fits(outcome.cards_of(result))
+    card = outcome.cards_of(result).smallest_that_fits
     if card is None:
         return fmt.gettext("none alone"), ""
     return card_size(card.slug, card.memory_bytes, outcome.labels), _card_name(card)
 
 
-def _cheapest_job(cards: Sequence[Card], fmt: Formatter) -> tuple[str, str]:
-    best = cheapest(cards)
+def _cheapest_job(cards: Cards, fmt: Formatter) -> tuple[str, str]:
+    best = cards.cheapest
     if best is None or best.time is None or best.cost is None:
         return NOTHING, ""
     return fmt.money(best.cost.amount, best.cost.currency), fmt.gettext("{time} on the {card}; {note}").format(
@@ -224,7 +224,7 @@ def _answers(outcome: Outcome, shared: Sequence[Card], fmt: Formatter) -> tuple[
         if less in by_kind and more in by_kind:
             found.append(_saving(name, by_kind[less], by_kind[more], fmt))
     for result in outcome.methods:
-        card, method = smallest_that_fits(outcome.cards_of(result)), _(METHODS_IN_TEXT[result.run.method])
+        card, method = outcome.cards_of(result).smallest_that_fits, _(METHODS_IN_TEXT[result.run.method])
         if card is not None:
             found.append(
                 Answered(

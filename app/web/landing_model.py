@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from app.catalogue.facts import CatalogueModel
 from app.memory.inputs import MethodKind
-from app.services.cards import cheapest, smallest_that_fits
 from app.services.results import EstimateResult
 from app.web.cards_view import (
     CardsSection,
@@ -122,7 +121,7 @@ def _model_facts(model: CatalogueModel, outcome: Outcome, fmt: Formatter) -> tup
             detail=_("{width} wide").format(width=fmt.integer(shape.hidden_size)),
         ),
     ]
-    best = cheapest(outcome.cards)
+    best = outcome.cards.cheapest
     if best and best.offer:
         facts.append(
             Fact(
@@ -152,7 +151,7 @@ def _model_answers(
         )
     ]
     for result in outcome.methods:
-        method, smallest = _(METHODS_IN_TEXT[result.run.method]), smallest_that_fits(outcome.cards_of(result))
+        method, smallest = _(METHODS_IN_TEXT[result.run.method]), outcome.cards_of(result).smallest_that_fits
         question = _("Which is the smallest GPU for {model} with {method}?").format(model=model.name, method=method)
         if smallest is None:
             text = _("No single card holds the {needs} that it takes; several have to share it.").format(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.memory.inputs import MethodKind
 from app.services.by_count import CountFit
-from app.services.cards import CardOnRun
+from app.services.cards import CardOnRun, Cards
 from app.services.estimate import Outlook
 from app.services.results import EstimateResult, OfferReport
 from app.web.links import RunFields
@@ -36,7 +36,7 @@ class Outcome:
         """The estimates by method."""
         return tuple([found.result for found in self.by_method.values()])
 
-    def cards_of(self, result: EstimateResult) -> Sequence[CardOnRun]:
+    def cards_of(self, result: EstimateResult) -> Cards:
         """The catalogue's cards against one of the ``methods``."""
         return self.by_method[result.run.method].cards
 
@@ -46,7 +46,7 @@ class Outcome:
         return self.run.result
 
     @property
-    def cards(self) -> Sequence[CardOnRun]:
+    def cards(self) -> Cards:
         """The catalogue's cards against the run."""
         return self.run.cards
 

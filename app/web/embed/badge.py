@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.memory.device import Verdict
-from app.services.cards import smallest_that_fits
 from app.web.answer import Answer
 from app.web.cards_view import card_size, short_card_name
 from app.web.embed.palette import palette, text_on
@@ -69,7 +68,7 @@ def badge_texts(outcome: Outcome, fmt: Formatter) -> tuple[str, str, str, str]:
             Verdict.UNSUPPORTED: _("cannot run on {card}"),
         }[verdict.status]
         return run, needs, pattern.format(card=card), TONES[verdict.status]
-    smallest = smallest_that_fits(outcome.cards)
+    smallest = outcome.cards.smallest_that_fits
     if smallest is None:
         return run, needs, _("no single card"), "no"
     size = card_size(smallest.slug, smallest.memory_bytes, outcome.labels).replace("\u00a0", " ")

@@ -139,7 +139,7 @@ def methods_table(outcome: Outcome, campaign: Campaign, fmt: Formatter) -> tuple
 def _method_cells(result: EstimateResult, outcome: Outcome, campaign: Campaign, fmt: Formatter) -> tuple[Cell, ...]:
     _ = fmt.gettext
     needs = result.memory.required_bytes
-    card = next(iter(best_cards(outcome.cards_of(result), None)), None) or smallest_that_fits(outcome.cards_of(result))
+    card = next(iter(best_cards(outcome.cards_of(result), None)), None) or outcome.cards_of(result).smallest_that_fits
     sizes = grouped_bytes(peak_parts(result.memory))
     if card is None:
         bar = stacked_bar(sizes, scale_bytes=needs)
