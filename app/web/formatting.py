@@ -66,6 +66,12 @@ def _fixed(value: float | Decimal, digits: int, locale: str) -> str:
     return number.translate(separators) if separators else number
 
 
+@lru_cache(maxsize=4096)
+def _tenths(steps: int, locale: str) -> str:
+    """Tenths below a hundred: a page writes some sixty, and there are only a thousand of them."""
+    return _fixed(steps / 10, 1, locale)
+
+
 @lru_cache(maxsize=256)
 def _around(pattern: str, number: str) -> tuple[str, str] | None:
     """What stands before and after a number of a pattern; None where its digits are grouped in another way."""
@@ -195,12 +201,16 @@ class Formatter:
     # Memory ------------------------------------------------------------------------------------------------
 
     def _digits(self, size_bytes: int) -> int:
-        return 0 if round(abs(size_bytes) / self.unit.size_bytes, 1) >= 100 else 1
+        return 0 if self._steps(abs(size_bytes), 1) >= 1000 else 1
 
     def _steps(self, size_bytes: int, digits: int) -> int:
         """``size_bytes`` in the smallest step that ``digits`` can show, rounded half up."""
-        scale = 10 if digits else 1
-        return (2 * size_bytes * scale + self.unit.size_bytes) // (2 * self.unit.size_bytes)
+        scale, unit_bytes = 10 if digits else 1, self._unit_bytes
+        return (2 * size_bytes * scale + unit_bytes) // (2 * unit_bytes)
+
+    @cached_property
+    def _unit_bytes(self) -> int:
+        return self.unit.size_bytes
 
     def _from_steps(self, steps: int, digits: int, *, present: bool) -> str:
         if steps == 0 and present:
@@ -209,6 +219,9 @@ class Formatter:
 
     def memory(self, size_bytes: int) -> str:
         """Bytes in the page's unit without its name: one decimal below 100, none above; ``< 0.1`` for a trace."""
+        tenths = self._steps(size_bytes, 1)
+        if 0 < tenths < 1000:
+            return _tenths(tenths, self.locale_name)
         digits = self._digits(size_bytes)
         return self._from_steps(self._steps(size_bytes, digits), digits, present=size_bytes > 0)
 

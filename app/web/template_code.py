@@ -5,9 +5,10 @@ Templates only see view models, whose values are attributes, and every environme
 
 import re
 from collections.abc import Callable
+from gettext import NullTranslations
 from typing import Any, Final, cast
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import InternationalizationExtension
 from markupsafe import Markup, escape
@@ -34,6 +35,16 @@ def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return function(*arguments, **named)
 
 
+def _is_constant(call: nodes.Call) -> bool:
+    """Whether a call is of one text that stands in the template."""
+    return len(call.args) == 1 and isinstance(call.args[0], nodes.Const) and not call.kwargs
+
+
+def _translated(environment: Environment, text: str) -> str:
+    translations: NullTranslations = environment.translations  # type: ignore[attr-defined]
+    return translations.gettext(text).replace("%%", "%")
+
+
 class TemplateCode(CodeGenerator):
     """Writes a value out by :func:`escaped`, reads an attribute and calls a macro as Python does.
 
@@ -53,6 +64,10 @@ class TemplateCode(CodeGenerator):
         self.write(f").{node.attr}")
 
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        if isinstance(node.node, nodes.Name) and node.node.name == "_" and _is_constant(node):
+            translated = _translated(self.environment, node.args[0].as_const())
+            self.write(f"Markup({translated!r})")
+            return
         if forward_caller or (isinstance(node.node, nodes.Name) and node.node.name in TAKE_CONTEXT):
             super().visit_Call(node, frame, forward_caller=forward_caller)
             return
@@ -79,5 +94,4 @@ class Translation(InternationalizationExtension):
             return super()._make_node(
                 singular, plural, context, variables, plural_expr, vars_referenced, num_called_num
             )
-        translated: str = self.environment.translations.gettext(singular)  # type: ignore[attr-defined]
-        return nodes.Output([nodes.TemplateData(translated.replace("%%", "%"))])
+        return nodes.Output([nodes.TemplateData(_translated(self.environment, singular))])
