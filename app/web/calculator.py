@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from markupsafe import Markup
@@ -230,22 +231,22 @@ def result_view(outcome: Outcome, context: PageContext) -> ResultView:
     )
 
 
+@lru_cache(maxsize=512)
+def _choice(name: str, value: object, source: str, fmt: Formatter) -> Choice:
+    _ = fmt.gettext
+    return Choice(label=_(FIELDS[name].label), value=choice_label(FIELDS[name], value, fmt), source=_(SOURCES[source]))
+
+
 def field_choices(result: EstimateResult, fmt: Formatter) -> tuple[Choice, ...]:
     """Every value that went into the result, and where it came from."""
-    _ = fmt.gettext
-    found = []
-    for name, source in result.field_sources.items():
-        value = getattr(result.run, name)
-        if value in {None, ()} or FIELDS[name].body_only:
-            continue
-        found.append(
-            Choice(
-                label=_(FIELDS[name].label),
-                value=choice_label(FIELDS[name], value, fmt),
-                source=_(SOURCES[source.value]),
-            )
-        )
-    return tuple(found)
+    run = result.run
+    return tuple(
+        [
+            _choice(name, value, source, fmt)
+            for name, source in result.field_sources.items()
+            if not FIELDS[name].body_only and (value := getattr(run, name)) is not None and value != ()
+        ]
+    )
 
 
 def calculator_page(
