@@ -13,7 +13,6 @@ from pathlib import Path
 import fastapi.routing
 import pytest
 from fastapi.utils import create_model_field
-from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, text
 
 from app.catalogue.database import Database
@@ -24,9 +23,15 @@ from tools.postgres import PostgresServer, find_postgres
 
 TODAY = date(2026, 11, 24)
 
-# How long an example takes is the machine's business: on a busy one it says nothing of the program.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for services, browsers and disks, and meanwhile another may run."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def missing(what: str, command: str) -> None:

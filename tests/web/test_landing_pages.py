@@ -38,6 +38,7 @@ def test_a_models_heading_holds_the_calculators_figures(site: TestClient, slug: 
         assert f"{size:.1f}" in heading or f"{size:.0f}" in heading
 
 
+@pytest.mark.slow
 def test_every_model_and_card_of_the_catalogue_has_its_page_in_the_site_map(
     site: TestClient, snapshot: Snapshot
 ) -> None:
