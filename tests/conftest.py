@@ -13,6 +13,7 @@ from pathlib import Path
 import fastapi.routing
 import pytest
 from fastapi.utils import create_model_field
+from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, text
 
 from app.catalogue.database import Database
@@ -22,6 +23,10 @@ from app.catalogue.snapshot import OfferFilter, Snapshot
 from tools.postgres import PostgresServer, find_postgres
 
 TODAY = date(2026, 11, 24)
+
+# How long an example takes is the machine's business: on a busy one it says nothing of the program.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
