@@ -63,6 +63,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+OF_TABLE: Final = frozenset({"rows", "models"})
+"""What the other kinds make no use of."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """A select of the builder that is no field of a run."""
@@ -70,6 +74,7 @@ class Choice:
     id: str
     label: str
     options: tuple[Option, ...]
+    is_of_table: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +85,7 @@ class TextChoice:
     label: str
     value: str
     example: str
+    is_of_table: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,12 +156,14 @@ def builder_page(values: Mapping[str, str], parts: AppState, context: PageContex
         fields=tuple(field_view(name, found.state, lists, fmt) for name in RUN_FIELDS),
         models=lists.models,
         selects=(
-            Choice(id="theme", label=_("Theme"), options=_options(THEMES, chosen.get("theme", ""), fmt)),
-            Choice(id="rows", label=_("Rows of the table"), options=_options(ROWS, chosen.get("rows", "methods"), fmt)),
-            Choice(id="units", label=_("Unit of memory"), options=_options(UNITS, chosen.get("units", ""), fmt)),
+            _choice("rows", _("Rows of the table"), _options(ROWS, chosen.get("rows", "methods"), fmt)),
+            _choice("theme", _("Theme"), _options(THEMES, chosen.get("theme", ""), fmt)),
+            _choice("units", _("Unit of memory"), _options(UNITS, chosen.get("units", ""), fmt)),
         ),
         texts=tuple(
-            TextChoice(id=name, label=_(label), value=chosen.get(name, ""), example=example)
+            TextChoice(
+                id=name, label=_(label), value=chosen.get(name, ""), example=example, is_of_table=name in OF_TABLE
+            )
             for name, (label, example) in TEXTS.items()
         ),
         attributes=tuple((name.replace("_", "-"), text) for name, text in {"kind": kind, **widget}.items()),
@@ -173,6 +181,10 @@ def builder_page(values: Mapping[str, str], parts: AppState, context: PageContex
         badge_text=f"{run} · {needs} · {verdict}",
         error=" ".join(errors),
     )
+
+
+def _choice(name: str, label: str, options: tuple[Option, ...]) -> Choice:
+    return Choice(id=name, label=label, options=options, is_of_table=name in OF_TABLE)
 
 
 def _options(texts: Mapping[str, str], current: str, fmt: Formatter) -> tuple[Option, ...]:
