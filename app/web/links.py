@@ -32,6 +32,10 @@ def chosen_fields(given: Run) -> dict[str, Any]:
     return chosen
 
 
+LONGEST_KEPT: Final = 128
+"""Letters of a text that is kept encoded: what visitors send must not fill a worker's memory."""
+
+
 @lru_cache(maxsize=512)
 def _pair(name: str, text: str) -> str:
     """A field as it stands in a query; kept, since a page writes the same run some twenty times."""
@@ -47,8 +51,10 @@ def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
 def run_query(fields: RunFields, changes: RunFields | None = None) -> str:
     """Fields with ``changes`` applied (None takes one out) as a query string, in the registry's order."""
     merged = {**fields, **changes} if changes else fields
-    given = [(name, merged[name]) for name in _in_order(tuple(merged))]
-    return "&".join([_pair(name, text_of(value)) for name, value in given if value is not None])
+    given = [(name, text_of(merged[name])) for name in _in_order(tuple(merged)) if merged[name] is not None]
+    return "&".join(
+        [_pair(name, text) if len(text) <= LONGEST_KEPT else _pair.__wrapped__(name, text) for name, text in given]
+    )
 
 
 def page_link(fields: RunFields, changes: RunFields | None = None, path: str = "/") -> str:
