@@ -12,7 +12,7 @@ import pytest
 
 from app.admin.keys import ALL_SCOPES, create_key
 from app.catalogue.database import Database
-from tests.db.test_replicas import SEEN_WITHIN_SECONDS, replicas
+from tests.db.test_replicas import PAUSE_SECONDS, SEEN_WITHIN_SECONDS, replicas
 from tests.ops.serving import command
 
 __all__ = ["replicas"]
@@ -44,7 +44,7 @@ def test_three_ways_of_changing_a_price_are_seen_elsewhere_and_remembered(
 
     def load() -> None:
         with httpx.Client(base_url=second, timeout=30) as client:
-            while not stop.is_set():
+            while not stop.wait(PAUSE_SECONDS):
                 statuses.append(client.get("/api/v1/recommend?model=mistral-7b-v0.1&method=qlora").status_code)
 
     thread = threading.Thread(target=load)

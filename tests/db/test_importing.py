@@ -206,7 +206,7 @@ def test_an_importer_killed_in_the_middle_leaves_nothing_behind(catalogue_databa
     before = _list(*(f"s{number},rtx-4090,1,USD,hour," for number in range(10)))
     _import(catalogue_database, before)
     big = tmp_path / "big.csv"
-    big.write_bytes(_list(*(f"s{number},rtx-4090,2,USD,hour," for number in range(20_000))))
+    big.write_bytes(_list(*(f"s{number},rtx-4090,2,USD,hour," for number in range(5_000))))
     environment = os.environ | {"DATABASE_URL": catalogue_database.engine.url.render_as_string(hide_password=False)}
     command = [sys.executable, "-m", "tests.db.slow_import", str(big)]
     importer = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
