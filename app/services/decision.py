@@ -113,8 +113,8 @@ def _quality(within: Sequence[PricedPlan]) -> Iterator[Reason]:
         yield Reason(
             code="quality",
             text=message(
-                "Published comparisons, {results} of them from {sources} sources, put {method} at {share} % of full "
-                "fine-tuning's score, most between {low} and {high} %.",
+                "Published comparisons, {results} of them from {sources} sources, put {method} at {share}% of full "
+                "fine-tuning's score, most between {low} and {high}%.",
                 results=quality.results,
                 sources=len(quality.sources),
                 method=METHOD_STARTS[kind],
