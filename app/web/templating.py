@@ -38,7 +38,7 @@ class Templates(Environment):
 
 
 def _keeping() -> Callable[..., Markup]:
-    """``kept(macro, view…)``: what a macro makes of views that come again, such as the controls of a form."""
+    """``kept(macro, view…)``: what an imported macro makes of views that come again, such as a form's controls."""
 
     @lru_cache(maxsize=256)
     def kept(macro: Callable[..., Markup], *views: Hashable) -> Markup:
