@@ -1,5 +1,6 @@
 """What must hold of an open page, each as the list of what does not: one load of a page answers for all of them."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from axe_playwright_python.sync_playwright import Axe
@@ -12,13 +13,40 @@ HEAVIEST_BYTES: Final = 60_000
 A4_WIDTH: Final = 794
 """At 96 dots an inch."""
 WIDTHS: Final = (320, 390, 768, 1024, 1152, 1280, 1920)
-AXE_ON_COLOUR: Final = AXE | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+ON_COLOUR: Final = ("color-contrast", "link-in-text-block")
+AXE_ON_COLOUR: Final = AXE | {"runOnly": {"type": "rule", "values": list(ON_COLOUR)}}
+AXE_BUT_COLOUR: Final = AXE | {"rules": {rule: {"enabled": False} for rule in ON_COLOUR}}
 FOCUSABLE: Final = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]"
 
 _RUN_AXE: Final = """
-async (options) => {
-  const found = await axe.run(options);
+async ([options, isOnePerLook]) => {
+  const found = await axe.run(isOnePerLook ? { include: onePerLook() } : document, options);
   return found.violations.map((rule) => [rule.id, rule.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]);
+}
+"""
+_LOOKS: Final = """
+() => {
+  const own = (style) =>
+    [style.color, style.fontSize, style.fontWeight, style.textDecorationLine, style.position].join();
+  const behind = (style) => [style.backgroundColor, style.backgroundImage, style.opacity, style.filter].join();
+  // Elements with text of their own whose text and everything behind it look alike have the same contrast.
+  window.onePerLook = () => {
+    const found = new Map();
+    const grounds = new Map([[null, ""]]);
+    const ground = (element) => {
+      if (!grounds.has(element))
+        grounds.set(element, ground(element.parentElement) + behind(getComputedStyle(element)) + element.tagName);
+      return grounds.get(element);
+    };
+    for (const element of document.querySelectorAll("body *")) {
+      if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+      if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+      const around = element.parentElement;
+      const look = [own(getComputedStyle(element)), own(getComputedStyle(around)), ground(element)].join();
+      if (!found.has(look)) found.set(look, element);
+    }
+    return [...found.values()];
+  };
 }
 """
 _LAYOUT: Final = """
@@ -125,20 +153,44 @@ def wider_than_the_screen(page: Page) -> list[str]:
     return found
 
 
-def barriers(page: Page, width: int, scheme: str, *other_schemes: str) -> list[str]:
-    """What axe finds on a screen of that width in one colour scheme by all its rules, and in others by those on colour.
+def barriers(page: Page, width: int, scheme: str) -> list[str]:
+    """What axe finds on a screen of that width in that colour scheme, by all its rules on everything."""
+    _show(page, width, scheme)
+    return _axe(page, width, scheme, AXE)
 
-    Axe takes longer than all else here, so what no colour can change is asked once; that nothing but colours changes is
-    looked at too.
+
+def barriers_of_colour(page: Page, width: int, scheme: str) -> list[str]:
+    """What axe's rules on colour find, on one element of each look.
+
+    They take four fifths of its time, most of that on rows of tables that look alike.
     """
-    page.evaluate("(script) => window.axe || eval(script)", Axe().axe_script)
+    _show(page, width, scheme)
+    return _axe(page, width, scheme, AXE_ON_COLOUR)
+
+
+def barriers_in_another_scheme(page: Page, width: int, scheme: str, looked_through: str) -> list[str]:
+    """What is found in a second scheme after :func:`barriers`: nothing but colours changes, and they are tried."""
+    _show(page, width, looked_through)
+    before = page.evaluate(_LAYOUT)
+    _show(page, width, scheme)
+    after = page.evaluate(_LAYOUT)
+    unlike = [f"at {width} px {scheme} is laid out unlike {looked_through}"] if after != before else []
+    return unlike + barriers_of_colour(page, width, scheme)
+
+
+def barriers_but_of_colour(page: Page, width: int, scheme: str) -> list[str]:
+    """What all other rules of axe find."""
+    _show(page, width, scheme)
+    return _axe(page, width, scheme, AXE_BUT_COLOUR)
+
+
+def _show(page: Page, width: int, scheme: str) -> None:
     _resize(page, width)
-    found, layouts = [], []
-    for shown in (scheme, *other_schemes):
-        page.emulate_media(color_scheme="dark" if shown == "dark" else "light")
-        layouts.append(page.evaluate(_LAYOUT))
-        rules = page.evaluate(_RUN_AXE, AXE if shown == scheme else AXE_ON_COLOUR)
-        found += [f"axe at {width} px, {shown}: {rule} {nodes}" for rule, nodes in rules]
-    if any(layout != layouts[0] for layout in layouts):
-        found.append(f"at {width} px the colour schemes {(scheme, *other_schemes)} are laid out unlike: {layouts}")
-    return found
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+
+
+def _axe(page: Page, width: int, scheme: str, options: Mapping[str, object]) -> list[str]:
+    page.evaluate("(script) => window.axe || eval(script)", Axe().axe_script)
+    page.evaluate(_LOOKS)
+    found = page.evaluate(_RUN_AXE, [options, options is AXE_ON_COLOUR])
+    return [f"axe at {width} px, {scheme}: {rule} {nodes}" for rule, nodes in found]

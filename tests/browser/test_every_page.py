@@ -10,6 +10,9 @@ from app.web.landing_pages import FIXED_PAGES
 from tests.browser.conftest import NO_PAGE, OpenPage
 from tests.browser.properties import (
     barriers,
+    barriers_but_of_colour,
+    barriers_in_another_scheme,
+    barriers_of_colour,
     moved,
     open_all_folds,
     out_of_the_keyboards_reach,
@@ -57,9 +60,11 @@ def test_a_page_is_light_and_still_and_open_to_everyone(open_page: OpenPage, pla
     found += unfit_for_paper(page)
     open_all_folds(page)
     found += wider_than_the_screen(page)
-    found += barriers(page, 390, "dark", *(["light"] if path in PAGES else []))
     if path in PAGES:
-        found += barriers(page, 1280, "light", "dark")
+        found += barriers(page, 390, "light") + barriers_in_another_scheme(page, 390, "dark", "light")
+        found += barriers(page, 1280, "dark") + barriers_in_another_scheme(page, 1280, "light", "dark")
+    else:
+        found += barriers_but_of_colour(page, 390, "dark") + barriers_of_colour(page, 390, "dark")
     assert found == []
 
 
