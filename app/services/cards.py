@@ -4,7 +4,7 @@ A list of a hundred cards is mostly looked through for the few worth showing, so
 works out speed, time and cost when somebody reads them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -149,6 +149,11 @@ def card_on_run(assessment: Assessment, gpu: CatalogueGpu) -> CardOnRun:
 
 class Cards(tuple[CardOnRun, ...]):
     """Every card of a catalogue against one run, in the catalogue's order, and those that several readers ask for."""
+
+    @cached_property
+    def by_slug(self) -> Mapping[str, CardOnRun]:
+        """Each by its card's name in the catalogue."""
+        return {card.gpu.slug: card for card in self}
 
     @cached_property
     def by_hour(self) -> Sequence[CardOnRun]:

@@ -13,7 +13,7 @@ from app.messages import message
 from app.request import GpuListing, Run, permalink
 from app.services.assess import Assessment
 from app.services.calibration import bundled_calibration
-from app.services.cards import CardOnRun, Cards, cards_on_run
+from app.services.cards import Cards, cards_on_run
 from app.services.lookup import find_gpu
 from app.services.pace import Pace, cheapest_cost, pace, speed_report, time_report
 from app.services.policy import DEFAULT_POLICY, Policy
@@ -48,10 +48,6 @@ class Outlook:
 
     result: EstimateResult
     cards: Cards
-
-    def card(self, slug: str) -> CardOnRun | None:
-        """The run on one card of the catalogue."""
-        return next((card for card in self.cards if card.slug == slug), None)
 
 
 @spanned("estimate")

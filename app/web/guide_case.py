@@ -46,7 +46,8 @@ class Case:
 
     def on_card(self, kind: MethodKind) -> Card | None:
         """The card as that method finds it; None where it does not hold the run."""
-        return next((card for card in self.cards.get(kind, ()) if card.slug == self.card.slug), None)
+        cards = self.cards.get(kind)
+        return cards.by_slug.get(self.card.slug) if cards is not None else None
 
     def needs(self, kind: MethodKind) -> str:
         """What a card must have."""

@@ -54,4 +54,4 @@ class Outcome:
     def chosen_card(self) -> CardOnRun | None:
         """The card that the run was judged for, if one was chosen."""
         verdict = self.result.verdict
-        return self.run.card(verdict.gpu) if verdict else None
+        return self.run.cards.by_slug.get(verdict.gpu) if verdict else None
