@@ -30,6 +30,7 @@ _SETTINGS: Final = {
     Checkpointing.NONE: message("no gradient checkpointing"),
     Checkpointing.FULL: message("gradient checkpointing"),
     Checkpointing.SELECTIVE: message("selective checkpointing"),
+    Checkpointing.REENTRANT: message("reentrant checkpointing"),
 }
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.memory.inputs import Checkpointing
+
 API = "/api/v1"
 
 
@@ -176,3 +178,11 @@ def test_a_difference_in_time_that_rounds_to_nothing_is_not_called_longer_or_soo
     trades = [option["trade_off"] for option in options if option["trade_off"]]
     assert any("about as fast as" in text for text in trades)
     assert not any(" 0.0 hours" in text for text in trades)
+
+
+@pytest.mark.parametrize("checkpointing", Checkpointing)
+def test_an_option_names_whatever_checkpointing_was_asked_for(client: TestClient, checkpointing: Checkpointing) -> None:
+    query = {"model": "mistral-7b-v0.1", "method": "qlora", "gradient_checkpointing": checkpointing.value}
+    answer = client.get("/api/v1/recommend", params=query)
+    assert answer.status_code == 200
+    assert answer.json()["options"]
