@@ -10,7 +10,9 @@ from markupsafe import Markup
 from app.memory.device import Verdict
 from app.messages import mark
 from app.request import FIELDS, text_of
+from app.services.lengths import PATH as DATASET_PATH
 from app.services.results import Card, EstimateResult
+from app.services.serving import PATH as SERVE_PATH
 from app.web.by_count import count_chart, count_text
 from app.web.calculator_verdict import VerdictView, unread_view, verdict_view
 from app.web.cards_view import CardsSection, card_size, cards_section, price_text, short_card_name
@@ -37,6 +39,7 @@ from app.web.links import RunFields, page_link
 from app.web.memory_view import formulas, parts_table, peak_parts, phase_chart
 from app.web.outcome import Outcome
 from app.web.paste import Pasted
+from app.web.plan import PATH as PLAN_PATH
 from app.web.samples import code_samples
 from app.web.shell import PageContext, page_meta
 from app.web.wording import METHOD_BLURBS, METHOD_RUNS, METHODS, PHASE_REASONS, SOURCES, TONES, VERDICTS
@@ -50,6 +53,13 @@ PRESETS: Final[tuple[tuple[str, RunFields], ...]] = (
     (mark("8 × 80 GB"), {"gpu": "h100-sxm", "num_gpus": 8}),
 )
 """Where to start from; cards that the catalogue lacks are left out."""
+
+ONWARD: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    (mark("Plan the whole job"), PLAN_PATH, ("model", "num_examples", "tokens_per_example", "epochs")),
+    (mark("Serve what you trained"), SERVE_PATH, ("model", "gpu", "lora_rank")),
+    (mark("Know your sequence lengths"), DATASET_PATH, ()),
+)
+"""Questions that come next, where they are answered, and what of the run goes along."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +86,8 @@ class ResultView:
     parts: PartsTable
     cards: CardsSection
     permalink: str
+    onward: tuple[Link, ...]
+    """Questions that come next, about the same run."""
     samples: tuple[CodeSample, ...]
     formulas: tuple[Formula, ...]
     assumptions: tuple[str, ...]
@@ -210,6 +222,10 @@ def result_view(outcome: Outcome, context: PageContext) -> ResultView:
         parts=parts,
         cards=cards_section(outcome, fmt),
         permalink=context.absolute(page_link(chosen)),
+        onward=tuple(
+            Link(text=_(text), url=page_link({name: chosen[name] for name in names if name in chosen}, path=path))
+            for text, path, names in ONWARD
+        ),
         samples=code_samples(result, chosen, parts, context.base_url, fmt),
         formulas=formulas(memory, fmt),
         assumptions=tuple(_(text) for text in result.assumptions),
