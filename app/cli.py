@@ -56,7 +56,7 @@ def serve(
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="vram-fit-metrics-")
     typer.echo(f"VRAM Fit {__version__} on http://{host}:{port}", err=True)
     uvicorn.run(
-        "app.main:create_app",
+        "app.main:service",
         factory=True,
         host=host,
         port=port,

@@ -61,16 +61,23 @@ not given. Errors are `application/problem+json` (RFC 9457).
 """
 
 
+def service() -> FastAPI:
+    """The application as a server runs it, by the environment's settings."""
+    return create_app(warms_up=True)
+
+
 def create_app(
     settings: Settings | None = None,
     *,
     snapshot: Snapshot | None = None,
     configs: ConfigStore | None = None,
     today: Callable[[], date] | None = None,
+    warms_up: bool = False,
 ) -> FastAPI:
     """The whole application.
 
     With ``snapshot`` (and ``configs``) it needs no database, which is how tests run it; ``today`` replaces the clock.
+    What ``warms_up`` makes in the background what first visitors would wait for, worth it where there will be many.
     """
     settings = settings or Settings()
     catalogue: CatalogueService | None = None
@@ -95,10 +102,12 @@ def create_app(
         gc.collect()
         gc.freeze()
         warming = Warming(settings.locale, parts.snapshot)
-        warming.start()
+        if warms_up:
+            warming.start()
         async with tools.running():
             yield
-        warming.stop()
+        if warms_up:
+            warming.stop()
         giving_back.stop()
         parts.asked.stop()
         if hub is not None:
