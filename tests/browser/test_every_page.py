@@ -54,7 +54,7 @@ def test_a_page_is_light_and_still_and_open_to_everyone(open_page: OpenPage, pla
     heading, without = (shown.locator("h1").inner_text() for shown in (page, plain_page))
     if heading != without:
         found.append(f"without scripts the heading is {without!r}, not {heading!r}")
-    if not path.endswith("/embed"):  # whose preview takes its height from the widget in it
+    if path != "/de/embed":  # whose words make its widget a line taller than the room that is kept for it
         found += moved(page)
     found += out_of_the_keyboards_reach(page)
     found += unfit_for_paper(page)
