@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-Value: TypeAlias = str | int | Decimal | date
+
+class Sum(NamedTuple):
+    """An amount of money in a sentence, with its ISO 4217 currency."""
+
+    amount: Decimal
+    currency: str
+
+
+Value: TypeAlias = str | int | Decimal | date | Sum
 """What a template names. A ``Decimal`` is shown with the digits it has, an ``int`` with its thousands separated, a
-``date`` in the reader's way; a text stands as it is, and a :class:`Message` is said in the reader's language."""
+``date`` and a :class:`Sum` in the reader's way; a text stands as it is, and a :class:`Message` is said in the reader's
+language."""
 
 
 class Message(str):
@@ -35,6 +44,8 @@ class Message(str):
 
 def english(value: Value) -> str:
     """A value as the English text shows it."""
+    if isinstance(value, Sum):
+        return f"{value.amount:,} {value.currency}"
     if isinstance(value, int | Decimal):
         return f"{value:,}"
     return value if isinstance(value, str) else value.isoformat()

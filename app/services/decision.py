@@ -6,7 +6,7 @@ from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
-from app.messages import mark, message
+from app.messages import Sum, mark, message
 from app.request import Objective, RecommendRequest
 from app.services.option_report import METHOD_STARTS
 from app.services.planned import PricedPlan, assumes_batch
@@ -15,8 +15,8 @@ from app.services.ranking import cards_of, lasting
 from app.services.results import Decision, Reason
 
 _PRICES: Final = {
-    Period.HOUR: mark("{cards} from {provider} at {amount} {currency} an hour."),
-    Period.MONTH: mark("{cards} from {provider} at {amount} {currency} a month."),
+    Period.HOUR: mark("{cards} from {provider} at {amount} an hour."),
+    Period.MONTH: mark("{cards} from {provider} at {amount} a month."),
 }
 _BESTS: Final = {
     Objective.CHEAPEST: mark("Of {count} options that keep to what you set, this is the cheapest."),
@@ -27,13 +27,11 @@ _BESTS: Final = {
     ),
     Objective.BALANCED: mark("Of {count} options that keep to what you set, this has the lowest cost times hours."),
 }
-_CHEAPER: Final = mark(
-    "The cheapest job by the same method: {amount} {currency} in {time}, on {cards} from {provider}."
-)
-_FASTER: Final = mark("The fastest by the same method: {time} for {amount} {currency}, on {cards} from {provider}.")
+_CHEAPER: Final = mark("The cheapest job by the same method: {amount} in {time}, on {cards} from {provider}.")
+_FASTER: Final = mark("The fastest by the same method: {time} for {amount}, on {cards} from {provider}.")
 _PROVEN: Final = mark(
     "Nobody's runs on such a card are known. On cards where they are, the first choice is {method} on {cards} from "
-    "{provider}: {amount} {currency} in {time}."
+    "{provider}: {amount} in {time}."
 )
 
 
@@ -66,18 +64,16 @@ def _lead(first: PricedPlan, within: Sequence[PricedPlan], given: RecommendReque
             _PRICES[offer.period],
             cards=cards_of(first),
             provider=offer.provider,
-            amount=Decimal(f"{(offer.amount * first.quote.servers).normalize():f}"),
-            currency=offer.currency,
+            amount=Sum(Decimal(f"{(offer.amount * first.quote.servers).normalize():f}"), offer.currency),
         ),
     )
     if first.paid is not None:
         yield Reason(
             code="job",
             text=message(
-                "The whole job takes about {time} and costs {amount} {currency}.",
+                "The whole job takes about {time} and costs {amount}.",
                 time=lasting(first.seconds),
-                amount=first.paid,
-                currency=first.quote.conversion.currency,
+                amount=Sum(first.paid, first.quote.conversion.currency),
             ),
         )
     yield Reason(code="objective", text=message(_BESTS[given.optimize_for], count=len(within)))
@@ -93,10 +89,9 @@ def _other_methods(first: PricedPlan, within: Sequence[PricedPlan]) -> Iterator[
         yield Reason(
             code="other_method",
             text=message(
-                "{method} costs {amount} {currency} and takes {time} at the cheapest, on {cards}.",
+                "{method} costs {amount} and takes {time} at the cheapest, on {cards}.",
                 method=METHOD_STARTS[method],
-                amount=cheapest.paid or Decimal(0),
-                currency=cheapest.quote.conversion.currency,
+                amount=Sum(cheapest.paid or Decimal(0), cheapest.quote.conversion.currency),
                 time=lasting(cheapest.seconds),
                 cards=cards_of(cheapest),
             ),
@@ -155,8 +150,7 @@ def _instead(template: str, option: PricedPlan, **values: str) -> str:
         template,
         cards=cards_of(option),
         provider=option.quote.offer.provider,
-        amount=option.paid or Decimal(0),
-        currency=option.quote.conversion.currency,
+        amount=Sum(option.paid or Decimal(0), option.quote.conversion.currency),
         time=lasting(option.seconds),
         **values,
     )

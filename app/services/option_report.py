@@ -7,7 +7,7 @@ from typing import Final
 from app.catalogue.facts import Commitment, Period
 from app.memory.device import Verdict
 from app.memory.inputs import Checkpointing, LossKernel, MethodKind
-from app.messages import counted, listed, mark, message, rounded, sentence
+from app.messages import Sum, counted, listed, mark, message, rounded, sentence
 from app.planning.space import Lever, title
 from app.request import Groups, Run, to_groups
 from app.services.pace import cost_report, speed_report, time_report
@@ -205,11 +205,10 @@ def _months(option: PricedPlan, cost: CostReport | None) -> str:
     if cost is None:
         return mark("Rented by the month: a shorter job costs the whole month.")
     return counted(
-        "A month of it costs {amount} {currency} and holds {runs} such runs.",
-        "{count} months of it cost {amount} {currency} and hold {runs} such runs.",
+        "A month of it costs {amount} and holds {runs} such runs.",
+        "{count} months of it cost {amount} and hold {runs} such runs.",
         int(cost.periods),
-        amount=cost.amount,
-        currency=cost.currency,
+        amount=Sum(cost.amount, cost.currency),
         runs=cost.runs_in_periods,
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from app.catalogue.facts import Period
 from app.memory.inputs import MethodKind
-from app.messages import counted, mark, message, rounded, sentences
+from app.messages import Sum, counted, mark, message, rounded, sentences
 from app.planning.front import pareto_front
 from app.request import Objective, RecommendRequest
 from app.services.planned import PricedPlan
@@ -55,10 +55,8 @@ def nearest_miss(name: str, found: Sequence[PricedPlan], given: RecommendRequest
         text=sentences(
             message("{run} fits cards with offers, but none keeps your limits:", run=name),
             message(
-                "the cheapest takes {amount} {currency} and {time} on {cards}, the fastest {least_time} on "
-                "{fast_cards}.",
-                amount=cheapest.paid or Decimal(0),
-                currency=cheapest.quote.conversion.currency,
+                "the cheapest takes {amount} and {time} on {cards}, the fastest {least_time} on {fast_cards}.",
+                amount=Sum(cheapest.paid or Decimal(0), cheapest.quote.conversion.currency),
                 time=lasting(cheapest.seconds),
                 cards=cards_of(cheapest),
                 least_time=lasting(fastest.seconds),
@@ -115,12 +113,12 @@ _TRADES: Final = {
     (0, 0): mark("The same cost, about as fast as {cards}."),
     (0, 1): mark("The same cost, {time} longer than {cards}."),
     (0, -1): mark("The same cost, {time} sooner than {cards}."),
-    (1, 0): mark("{amount} {currency} more, about as fast as {cards}."),
-    (1, 1): mark("{amount} {currency} more, {time} longer than {cards}."),
-    (1, -1): mark("{amount} {currency} more, {time} sooner than {cards}."),
-    (-1, 0): mark("{amount} {currency} less, about as fast as {cards}."),
-    (-1, 1): mark("{amount} {currency} less, {time} longer than {cards}."),
-    (-1, -1): mark("{amount} {currency} less, {time} sooner than {cards}."),
+    (1, 0): mark("{amount} more, about as fast as {cards}."),
+    (1, 1): mark("{amount} more, {time} longer than {cards}."),
+    (1, -1): mark("{amount} more, {time} sooner than {cards}."),
+    (-1, 0): mark("{amount} less, about as fast as {cards}."),
+    (-1, 1): mark("{amount} less, {time} longer than {cards}."),
+    (-1, -1): mark("{amount} less, {time} sooner than {cards}."),
 }
 """By the sign of what it costs more and of what it takes longer."""
 
@@ -141,8 +139,7 @@ def trade_off(option: PricedPlan, other: PricedPlan) -> str | None:
         cards = message("{method} on {cards}", method=METHOD_WORDS[method], cards=cards)
     return message(
         _TRADES[_sign(more), _sign(later)],
-        amount=abs(more),
-        currency=option.quote.conversion.currency,
+        amount=Sum(abs(more), option.quote.conversion.currency),
         time=lasting(abs(later)),
         cards=cards,
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.memory.device import Verdict
 from app.memory.result import ComponentName, PhaseName
-from app.messages import Message, counted, mark, message, rounded
+from app.messages import Message, Sum, counted, mark, message, rounded
 from app.request import Run, Unknown
 from app.services.report import gib
 from app.services.results import (
@@ -171,11 +171,10 @@ def size_text(size_bytes: int) -> str:
 def budget_text(words: str, cheapest: CostReport, budget: Decimal) -> Message:
     """Why a value is too dear."""
     return message(
-        "{value} would fit, but the job would cost at least {amount} {currency}, and the budget is {budget}.",
+        "{value} would fit, but the job would cost at least {amount}, and the budget is {budget}.",
         value=words,
-        amount=cheapest.amount,
-        currency=cheapest.currency,
-        budget=budget,
+        amount=Sum(cheapest.amount, cheapest.currency),
+        budget=Sum(budget, cheapest.currency),
     )
 
 

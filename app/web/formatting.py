@@ -13,7 +13,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent, get_decimal_symbol, get_group_symbol
 
-from app.messages import Message, Value
+from app.messages import Message, Sum, Value
 from app.units import GB, GIB
 
 NO_BREAK: Final = "\u00a0"
@@ -151,6 +151,8 @@ class Formatter:
             return self._say(value) if isinstance(value, Message) else value
         if isinstance(value, date):
             return self.date(value)
+        if isinstance(value, Sum):
+            return self.money(value.amount, value.currency)
         digits = value.as_tuple().exponent if isinstance(value, Decimal) else 0
         return self.decimal(value, max(0, -digits) if isinstance(digits, int) else 0)
 

@@ -8,7 +8,7 @@ from gettext import NullTranslations
 
 from babel import Locale
 
-from app.messages import Message, counted, did_you_mean, message, rounded, sentence, sentences, value_of
+from app.messages import Message, Sum, counted, did_you_mean, message, rounded, sentence, sentences, value_of
 from app.web.formatting import Formatter
 
 GERMAN = {
@@ -45,6 +45,12 @@ def test_a_message_is_said_in_another_language_with_numbers_and_dates_of_its_own
     text = message("{card} needs {size} GiB.", card="RTX 3090", size=Decimal("1023.50"))
     assert READER.gettext(text) == "RTX 3090 braucht 1.023,50 GiB."
     assert READER.gettext(message("Seen on {day}.", day=date(2026, 11, 24))) == "Gesehen am 24.11.2026."
+
+
+def test_money_is_written_with_its_code_for_programs_and_as_usual_for_readers() -> None:
+    text = message("It costs {amount}.", amount=Sum(Decimal("1023.50"), "USD"))
+    assert text == "It costs 1,023.50 USD."
+    assert READER.gettext(text) == "It costs 1.024\u00a0$."
 
 
 def test_messages_hold_messages() -> None:
