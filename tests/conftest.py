@@ -30,13 +30,13 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests wait for services, browsers and disks, and meanwhile others may run."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are cores: tests wait for services, browsers and disks, and meanwhile another may run."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, then those with a browser, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.get_closest_marker("browser") is None))
+    """The long ones first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def missing(what: str, command: str) -> None:
