@@ -1,6 +1,6 @@
 """Routes of the pages that search engines find, their lists, the site map and the robots' rules."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 from xml.sax.saxutils import escape
@@ -171,24 +171,18 @@ async def glossary(request: Request) -> Response:
 
 @router.api_route("/speed", methods=READ)
 async def speed(request: Request) -> Response:
-    """Time and cost of a run by card; a run that cannot be read is sent to the calculator, which says why."""
-    parts = state_of(request)
-    context = page_context(request, parts)
-    pairs = request.query_params.multi_items()
-    found = await run_in_threadpool(answer, pairs, parts.snapshot(), parts.today(), parts.policy, context.preferences)
-    outcome = found.outcome
-    if outcome is None:
-        return RedirectResponse(f"/?{request.url.query}", status_code=303)
-
-    def make() -> tuple[bytes, int]:
-        return _html("speed.html", speed_page(context=context, outcome=outcome), context), 200
-
-    return await cached(request, parts, context, make)
+    """Time and cost of a run by card."""
+    return await _of_a_run(request, "speed.html", speed_page)
 
 
 @router.api_route(CARDS_PATH, methods=READ)
 async def cards(request: Request) -> Response:
-    """Every card against a run; a run that cannot be read is sent to the calculator, which says why."""
+    """Every card against a run."""
+    return await _of_a_run(request, "cards.html", cards_page)
+
+
+async def _of_a_run(request: Request, template: str, view: Callable[..., object]) -> Response:
+    """A page about the run of its address; one that cannot be read is sent to the calculator, which says why."""
     parts = state_of(request)
     context = page_context(request, parts)
     pairs = request.query_params.multi_items()
@@ -198,7 +192,7 @@ async def cards(request: Request) -> Response:
         return RedirectResponse(f"/?{request.url.query}", status_code=303)
 
     def make() -> tuple[bytes, int]:
-        return _html("cards.html", cards_page(context=context, outcome=outcome), context), 200
+        return _html(template, view(context=context, outcome=outcome), context), 200
 
     return await cached(request, parts, context, make)
 
