@@ -77,7 +77,7 @@ def create_app(
     """The whole application.
 
     With ``snapshot`` (and ``configs``) it needs no database, which is how tests run it; ``today`` replaces the clock.
-    What ``warms_up`` makes in the background what first visitors would wait for, worth it where there will be many.
+    One that ``warms_up`` makes in the background what its first visitors would wait for.
     """
     settings = settings or Settings()
     catalogue: CatalogueService | None = None

@@ -167,7 +167,7 @@ class Cards(tuple[CardOnRun, ...]):
 
     @cached_property
     def cheapest(self) -> CardOnRun | None:
-        """As :func:`cheapest` finds it."""
+        """The cheapest card that surely holds the run, by the hour where any is let so, else by the month."""
         return first_that_fits(self.by_hour or self.by_month)
 
     @cached_property
@@ -197,7 +197,7 @@ class _Placed:
 
 
 def _kinds(snapshot: Snapshot) -> Sequence[Sequence[_Placed]]:
-    """Cards that differ, for a verdict, in their memory alone; of each kind the one with the most usable first."""
+    """Cards that differ, for a verdict, in their memory alone."""
 
     def made() -> list[list[_Placed]]:
         kinds: dict[object, list[_Placed]] = {}
@@ -211,7 +211,7 @@ def _kinds(snapshot: Snapshot) -> Sequence[Sequence[_Placed]]:
                 device.supports_bitsandbytes,
             )
             kinds.setdefault(kind, []).append(_Placed(gpu, position))
-        return [sorted(kind, key=lambda item: -item.gpu.device.usable_bytes) for kind in kinds.values()]
+        return list(kinds.values())
 
     return snapshot.derived((_kinds,), made)
 
@@ -236,11 +236,6 @@ def holding(cards: Iterable[Chosen], period: Period) -> list[Chosen]:
     """Cards that hold the run and are let by ``period``, cheapest first."""
     let = (card for card in cards if card.verdict in HOLDS and card.offer and card.offer.price.period is period)
     return sorted(let, key=lambda card: card.dearness)
-
-
-def cheapest(cards: Sequence[Chosen]) -> Chosen | None:
-    """The cheapest card that surely holds the run, by the hour where any is let so, else by the month."""
-    return first_that_fits(holding(cards, Period.HOUR) or holding(cards, Period.MONTH))
 
 
 def first_that_fits(cards: Iterable[Chosen]) -> Chosen | None:

@@ -10,7 +10,7 @@ from app.catalogue.snapshot import Snapshot
 from app.memory.device import Verdict
 from app.request import Run
 from app.services.assess import Assessment
-from app.services.cards import cheapest, fewest_together, holding, smallest_that_fits
+from app.services.cards import fewest_together, first_that_fits, holding, smallest_that_fits
 from app.services.estimate import estimate, outlook
 from app.services.policy import DEFAULT_POLICY
 from app.services.results import CardFit
@@ -41,8 +41,9 @@ def test_cards_that_are_looked_at_say_what_the_list_says(given: dict[str, Any], 
         assert card.dearness == told.dearness, card.slug
     for period in Period:
         assert [card.slug for card in holding(cards, period)] == [card.slug for card in holding(listed, period)]
-    best, smallest = cheapest(cards), smallest_that_fits(cards)
-    assert (best and best.slug) == next((card.slug for card in [cheapest(listed)] if card), None)
+    best, smallest = cards.cheapest, smallest_that_fits(cards)
+    let = holding(listed, Period.HOUR) or holding(listed, Period.MONTH)
+    assert (best and best.slug) == next((card.slug for card in [first_that_fits(let)] if card), None)
     assert (smallest and smallest.slug) == next((card.slug for card in [smallest_that_fits(listed)] if card), None)
     short = [card for card in listed if card.verdict is Verdict.DOES_NOT_FIT and card.min_gpus]
     together = fewest_together(cards)
