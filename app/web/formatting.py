@@ -20,6 +20,11 @@ NO_BREAK: Final = "\u00a0"
 EN_DASH: Final = "–"
 
 
+def plain(text: str) -> str:
+    """A text for search engines and titles, where every space is an ordinary one."""
+    return text.replace(NO_BREAK, " ")
+
+
 class MemoryUnit(StrEnum):
     """The unit a page counts memory in; a page uses one of them throughout."""
 

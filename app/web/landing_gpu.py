@@ -79,7 +79,7 @@ def gpu_page(*, context: PageContext, gpu: CatalogueGpu, market: Market, related
             description=_(
                 "{title}. Which models fit its {size} with full fine-tuning, LoRA and QLoRA, how many sequences at "
                 "once, and what it costs to rent."
-            ).format(title=title, size=size.replace("\u00a0", " ")),
+            ).format(title=title, size=size),
             image_url=context.absolute(
                 page_link({"model": HEAT_MODEL, "method": "qlora", "gpu": gpu.slug}, path="/charts/memory.png")
             ),

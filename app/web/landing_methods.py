@@ -69,7 +69,7 @@ def methods_page(
             description=_(
                 "Fine-tuning {model} takes {needs} of GPU memory. The three methods side by side: smallest card, time "
                 "and cost, computed from the model’s configuration."
-            ).format(model=name, needs=needs.replace("\u00a0", " ")),
+            ).format(model=name, needs=needs),
             image_url=context.absolute(page_link(outcome.chosen, path="/charts/memory.png")),
         ),
         title=_("LoRA, QLoRA or full: {model} takes {needs}").format(model=name, needs=needs),

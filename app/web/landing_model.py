@@ -62,8 +62,6 @@ def model_page(
         "lora": needs.get(MethodKind.LORA, "–"),
         "full": needs.get(MethodKind.FULL, "–"),
     }
-    # Readers of a search page see plain spaces.
-    plain = {name: text.replace("\u00a0", " ") for name, text in figures.items()}
     answers = _model_answers(model, outcome, figures, fmt)
     return ModelPage(
         meta=page_meta(
@@ -73,7 +71,7 @@ def model_page(
             description=_(
                 "Fine-tuning {model} takes {qlora} of GPU memory with QLoRA, {lora} with LoRA and {full} in full. "
                 "Which cards hold it, and at what price."
-            ).format(**plain),
+            ).format(**figures),
             image_url=context.absolute(page_link({"model": model.slug, "method": "qlora"}, path="/charts/memory.png")),
         ),
         title=_("Fine-tuning {model} takes {qlora} with QLoRA, {lora} with LoRA, {full} in full").format(**figures),

@@ -4,7 +4,8 @@ Every page has an address in each language: the operator's own language without 
 So caches, search engines and links need no cookie and no header to tell them apart.
 """
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib import resources
 from io import BytesIO
@@ -15,9 +16,30 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.formatting import Formatter, MemoryUnit
+from app.web.formatting import NO_BREAK, Formatter, MemoryUnit
 
-NO_TRANSLATION: Final = NullTranslations()
+_BEFORE_A_UNIT: Final = re.compile(
+    r"(?<=[}\d]) (?=(?:\{unit\}|[KMG]i?B|%|min|h|s|tokens?|Token|[bm]illion|Milliarden|Millionen)(?![\w-]))"
+)
+
+
+@lru_cache(maxsize=4_096)
+def with_units_held(text: str) -> str:
+    """A text in which no line ends between a number, or the place of one, and its unit."""
+    return _BEFORE_A_UNIT.sub(NO_BREAK, text)
+
+
+class _English(NullTranslations):
+    """The texts as they are written, typeset for a page."""
+
+    def gettext(self, message: str) -> str:
+        return with_units_held(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return with_units_held(msgid1 if n == 1 else msgid2)
+
+
+NO_TRANSLATION: Final = _English()
 
 LANGUAGES: Final = {"en": "English", "de": "Deutsch"}
 """Languages with a complete catalogue, in their own words."""
@@ -49,6 +71,9 @@ def catalogue(language: str) -> NullTranslations:
         return NO_TRANSLATION
     with source.open("rb") as file:
         texts = read_po(file, locale=language)
+    for text in texts:
+        forms = text.string or ""
+        text.string = with_units_held(forms) if isinstance(forms, str) else [with_units_held(form) for form in forms]
     compiled = BytesIO()
     write_mo(compiled, texts)
     compiled.seek(0)

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.catalogue.facts import CatalogueGpu
 from app.services.results import OfferReport
+from app.web.formatting import plain
 
 
 def as_script(data: dict[str, Any]) -> str:
@@ -20,14 +21,10 @@ def faq_page(answers: tuple[tuple[str, str], ...]) -> str:
             "@type": "FAQPage",
             "mainEntity": [
                 {"@type": "Question", "name": question, "acceptedAnswer": {"@type": "Answer", "text": text}}
-                for question, text in ((_plain(question), _plain(text)) for question, text in answers)
+                for question, text in ((plain(question), plain(text)) for question, text in answers)
             ],
         }
     )
-
-
-def _plain(text: str) -> str:
-    return text.replace("\u00a0", " ")
 
 
 def product(gpu: CatalogueGpu, offer: OfferReport | None, url: str, description: str) -> str:

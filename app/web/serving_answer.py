@@ -261,7 +261,7 @@ class Answer:
         half, awq = (
             next(found for found in result.formats if found.serve_as is kind) for kind in (ServeAs.MERGED, ServeAs.AWQ)
         )
-        plain = {
+        figures = {
             "model": result.model.name,
             "half": fmt.memory_with_unit(half.weights.total_bytes),
             "awq": fmt.memory_with_unit(awq.weights.total_bytes),
@@ -271,21 +271,17 @@ class Answer:
         }
         return [
             Answered(
-                question=_("How much memory does serving {model} take?").format(**plain),
+                question=_("How much memory does serving {model} take?").format(**figures),
                 text=_(
                     "{half} for the weights in 16 bits or {awq} in 4 bits, and {token} of cache for each token: "
                     "{request} for a request of {tokens} tokens."
-                )
-                .format(**plain)
-                .replace(NO_BREAK, " "),
+                ).format(**figures),
             ),
             Answered(
                 question=_("Merge the adapter, or serve it beside the base?"),
                 text=_(
                     "A merged model serves one fine-tune. One base with adapters serves many: each adds {low} to "
                     "{high} instead of a whole copy of {half}."
-                )
-                .format(low=_small(result.adapter.bytes, fmt), high=_small(result.adapter.slot_bytes, fmt), **plain)
-                .replace(NO_BREAK, " "),
+                ).format(low=_small(result.adapter.bytes, fmt), high=_small(result.adapter.slot_bytes, fmt), **figures),
             ),
         ]

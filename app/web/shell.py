@@ -6,7 +6,7 @@ from typing import Final
 
 from app.messages import mark
 from app.web.components import AlternatePage, Link, Note, PageMeta
-from app.web.formatting import Formatter, MemoryUnit
+from app.web.formatting import Formatter, MemoryUnit, plain
 from app.web.language import LANGUAGES, LOCALES, SOURCE, is_page, localised, prefix_of
 
 NAVIGATION: Final = (
@@ -131,8 +131,8 @@ def page_meta(
     reader = fmt or context.fmt
     _ = reader.gettext
     return PageMeta(
-        title=f"{title} · {context.brand_name}",
-        description=description,
+        title=plain(f"{title} · {context.brand_name}"),
+        description=plain(description),
         brand_name=context.brand_name,
         brand_logo_url=context.brand_logo_url,
         canonical_url=context.absolute(path),

@@ -25,7 +25,7 @@ def post(site: TestClient, status: int = 200, file: tuple[str, bytes] | None = N
 
 def test_the_first_visit_names_the_batch_to_plan_for(site: TestClient) -> None:
     page = read(site, "/dataset")
-    assert page.one("h1").text.startswith("Plan for batches of 8 × 4,096 tokens; ")
+    assert page.one("h1").text.startswith("Plan for batches of 8 × 4,096\xa0tokens; ")
     same = site.get("/api/v1/dataset-shape?tokens_per_example=350&p95=1200&max_tokens=4096&micro_batch_size=8").json()
     assert f"{round(100 * same['padding_share'])}% of the work is padding" in page.one("h1").text
 
@@ -42,8 +42,8 @@ def test_the_answer_leads_into_the_calculator_with_the_lengths_filled_in(site: T
 
 def test_a_pasted_list_takes_the_place_of_the_figures(site: TestClient) -> None:
     page = post(site, lengths="10, 10\n100", micro_batch_size="2", model="llama-3-8b")
-    assert page.one("h1").text == "Plan for batches of 2 × 100 tokens; 43% of the work is padding"
-    assert "3 lengths: mean 40, 95th percentile 100, longest 100 tokens." in page.one("main").text
+    assert page.one("h1").text == "Plan for batches of 2 × 100\xa0tokens; 43% of the work is padding"
+    assert "3 lengths: mean 40, 95th percentile 100, longest 100\xa0tokens." in page.one("main").text
     assert page.by_id("f-lengths").text == "10, 10\n100"
 
 

@@ -41,6 +41,7 @@ EMBEDS = (
 OPEN, CLOSE = "⟦", "⟧"
 VISIBLE = re.compile(r">([^<]+)<|(?:aria-label|placeholder|data-done|data-offline|title)=\"([^\"]*)\"")
 HIDDEN = re.compile(r"<(script|code|pre|datalist|option)\b.*?</\1>", re.DOTALL)
+BREAKABLE = re.compile(r"\d (?:[MG]i?B|%|min|h|s)\b")
 
 
 class Brackets(NullTranslations):
@@ -166,6 +167,15 @@ def test_a_page_names_itself_in_every_language(site: TestClient, path: str) -> N
     assert heads["en"][0] != heads["de"][0] or path in {"/glossary", "/embed"}
     assert "English" in german.text
     assert "Deutsch" in english.text
+
+
+@pytest.mark.parametrize("prefix", ["", "/de"])
+def test_no_line_ends_between_a_number_and_its_unit(site: TestClient, prefix: str) -> None:
+    for path in PATHS:
+        _head, body = site.get(f"{prefix}{path}", headers={"accept": "text/html"}).text.split("<body>")
+        without_charts = re.sub(r"<svg.*?</svg>", "", HIDDEN.sub(" ", body), flags=re.DOTALL)
+        texts = re.findall(r">([^<]+)<", without_charts)
+        assert [text for text in texts if BREAKABLE.search(text)] == [], path
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != "/no-such-page"])

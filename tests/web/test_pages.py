@@ -94,7 +94,7 @@ def test_the_verdict_is_one_sentence_whose_numbers_are_the_results(site: TestCli
     gib = 2**30
     needs, usable = result["memory"]["required_bytes"] / gib, result["verdict"]["usable_bytes"] / gib
     sentence = page.one("h1").text
-    pattern = r"Fits a 24\xa0GB card: needs ([\d.]+) of the ([\d.]+) GiB it gives, ([\d.]+) to spare"
+    pattern = r"Fits a 24\xa0GB card: needs ([\d.]+) of the ([\d.]+)\xa0GiB it gives, ([\d.]+) to spare"
     shown = re.fullmatch(pattern, sentence)
     assert shown, sentence
     assert float(shown[1]) == pytest.approx(needs, abs=0.051)
@@ -105,7 +105,7 @@ def test_the_verdict_is_one_sentence_whose_numbers_are_the_results(site: TestCli
 def test_a_run_that_does_not_fit_says_by_how_much_and_what_would_help(site: TestClient) -> None:
     page = read(site, "/?model=llama-3-8b&method=full&gpu=rtx-3090")
     assert re.match(
-        r"Does not fit a 24\xa0GB card: needs [\d.]+ GiB, [\d.]+ more than the 23\.\d it gives", page.one("h1").text
+        r"Does not fit a 24\xa0GB card: needs [\d.]+\xa0GiB, [\d.]+ more than the 23\.\d it gives", page.one("h1").text
     )
     assert "Make it fit" in page.by_id("less").text
 
