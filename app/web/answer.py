@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 from urllib.parse import quote
 
@@ -31,6 +31,9 @@ DEFAULT_MODEL: Final = EXAMPLE["model"]
 
 COMPARED: Final = ("mistral-7b-v0.1", "llama-3-8b", "qwen2.5-14b", "llama-3-70b")
 """The models compared where a visitor names none."""
+
+DAYS_KEPT: Final = 2
+"""For which a catalogue's lists are kept: around midnight both are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,15 +119,24 @@ def order_link(offer: OfferReport) -> str:
     return f"/go/{quote(offer.id, safe='')}" if offer.order_url else ""
 
 
-@lru_cache(maxsize=4)
+# What is made of a snapshot is kept with it: a cache of our own would hold the catalogues of before.
 def card_labels(snapshot: Snapshot) -> Mapping[str, str]:
     """What each card is sold as, by slug."""
-    return {gpu.slug: f"{gpu.memory_gb.normalize():f}\u00a0GB" for gpu in snapshot.gpus}
+
+    def made() -> Mapping[str, str]:
+        return {gpu.slug: f"{gpu.memory_gb.normalize():f}\u00a0GB" for gpu in snapshot.gpus}
+
+    return snapshot.derived((card_labels,), made)
 
 
-@lru_cache(maxsize=8)
 def choices(snapshot: Snapshot, today: date) -> Choices:
     """The closed lists of the form, from the catalogue as it is."""
+    # Offers age out, so that the lists are those of a day; a catalogue that stays need not keep all its days.
+    of_day = snapshot.derived((choices,), lambda: lru_cache(maxsize=DAYS_KEPT)(partial(_choices, snapshot)))
+    return of_day(today)
+
+
+def _choices(snapshot: Snapshot, today: date) -> Choices:
     offers = tuple(snapshot.offers(OfferFilter(today=today, include_spot=True)))
     labels = card_labels(snapshot)
     return Choices(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
@@ -142,10 +141,9 @@ async def paste_config(request: Request) -> Response:
     return respond(await run_in_threadpool(make), 422)
 
 
-@lru_cache(maxsize=8)
 def published(snapshot: Snapshot, fmt: Formatter) -> PublishedView:
     """The article's part of the page: the same for every visitor until the catalogue changes."""
-    return published_view(snapshot, fmt)
+    return snapshot.derived((published, fmt), lambda: published_view(snapshot, fmt))
 
 
 @router.api_route("/compare", methods=READ)
