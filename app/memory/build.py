@@ -17,8 +17,9 @@ from app.memory.architecture import (
     SoftmaxAttention,
 )
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
-from app.memory.families import FAMILIES, LLAMA, WRAPPERS, Family, Wrapper
+from app.memory.families import FAMILIES, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
+from app.memory.families.unknown import unknown_family
 from app.messages import mark, message
 
 NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
@@ -42,7 +43,7 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     """The architecture that a ``config.json`` describes.
 
     Raises :class:`ConfigError` naming the key that is missing, malformed or contradicts another. An unknown
-    ``model_type`` is read as a Llama-like decoder and marked ``recognised=False``.
+    ``model_type`` is read by the keys that most families share and marked ``recognised=False``.
     """
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object", "the content of a config.json")
@@ -59,7 +60,7 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     if not isinstance(model_type, str) or not model_type:
         raise ConfigError("model_type", "is missing", "a Hugging Face model type such as llama")
     family = FAMILIES.get(model_type)
-    reader = ConfigReader(config, (family or LLAMA).defaults)
+    reader = ConfigReader(config, (family or unknown_family(ConfigReader(config, {}))).defaults)
     return _Builder(model_type, family, reader).build(wrapper)
 
 
@@ -93,7 +94,7 @@ class _Builder:
     def __init__(self, model_type: str, family: Family | None, reader: ConfigReader) -> None:
         self.model_type = model_type
         self.recognised = family is not None
-        self.family = family or LLAMA
+        self.family = family or unknown_family(reader)
         self.reader = reader
         self.hidden_size = reader.integer("hidden_size")
         self.norm = self.family.norm_over(self.hidden_size, reader)
@@ -196,14 +197,22 @@ class _Builder:
     def _notes(self, wrapper: Wrapper | None) -> tuple[str, ...]:
         notes: list[str] = []
         if not self.recognised:
-            notes.append(
-                message("model_type “{name}” is not known; read as a Llama-like decoder", name=self.model_type)
-            )
+            notes.append(self._assumed())
         if self.family.note:
             notes.append(self.family.note)
         if wrapper is not None:
             notes.append(mark("The vision tower is frozen: it adds its weights."))
         return tuple(notes)
+
+    def _assumed(self) -> str:
+        """How a family that is not described here was read."""
+        if "sparse" in self.family.mlps:
+            return message(
+                "model_type “{name}” is not known; read as a Llama-like decoder with {count} experts a layer",
+                name=self.model_type,
+                count=self.reader.integer("num_experts"),
+            )
+        return message("model_type “{name}” is not known; read as a Llama-like decoder", name=self.model_type)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,8 @@
 """A new family of experts and windows is data: a row of existing parts, counted and estimated like any other."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from app.memory import build
@@ -35,10 +38,13 @@ def _made_up_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "FAMILIES", {**FAMILIES, "made_up": MADE_UP})
 
 
-def estimate(model_type: str) -> MemoryEstimate:
+DENSE = {key: value for key, value in CONFIG.items() if "expert" not in key}
+
+
+def estimate(model_type: str, config: Mapping[str, Any] = CONFIG) -> MemoryEstimate:
     """Full fine-tuning of the made-up shape, read as ``model_type``."""
     batch = Batch(micro_batch_size=2, sequence_length=512)
-    architecture = parse_config({**CONFIG, "model_type": model_type})
+    architecture = parse_config({**config, "model_type": model_type})
     return estimate_memory(architecture, Method(kind=MethodKind.FULL), Precision(), batch)
 
 
@@ -61,8 +67,8 @@ def test_it_is_estimated() -> None:
 
 
 def test_without_its_row_it_gets_a_warning_and_a_wide_interval() -> None:
-    known, unknown = estimate("llama"), estimate("never_heard_of")
-    assert not parse_config({**CONFIG, "model_type": "never_heard_of"}).recognised
+    known, unknown = estimate("llama", DENSE), estimate("never_heard_of", DENSE)
+    assert not parse_config({**DENSE, "model_type": "never_heard_of"}).recognised
     assert any("never_heard_of" in warning.text for warning in unknown.warnings)
     assert unknown.peak_allocated_bytes == known.peak_allocated_bytes
     assert width(unknown.peak_allocated) > 2 * width(known.peak_allocated)

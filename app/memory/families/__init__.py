@@ -6,7 +6,7 @@ from app.memory.families.classic import CLASSIC
 from app.memory.families.family import Family
 from app.memory.families.hybrid import HYBRID
 from app.memory.families.latent import LATENT
-from app.memory.families.llama_like import LLAMA, LLAMA_LIKE
+from app.memory.families.llama_like import LLAMA_LIKE
 from app.memory.families.remote import REMOTE
 from app.memory.families.sparse import SPARSE
 from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
@@ -16,4 +16,4 @@ from app.memory.families.vision_older import OLDER_WRAPPERS
 FAMILIES: Mapping[str, Family] = {**LLAMA_LIKE, **CLASSIC, **SPARSE, **LATENT, **HYBRID, **REMOTE}
 WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS}
 
-__all__ = ["FAMILIES", "LLAMA", "WRAPPERS", "Family", "Wrapper"]
+__all__ = ["FAMILIES", "WRAPPERS", "Family", "Wrapper"]
