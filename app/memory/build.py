@@ -20,7 +20,8 @@ from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
 from app.memory.families import FAMILIES, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
 from app.memory.families.unknown import unknown_family
-from app.messages import mark, message
+from app.memory.families.unknown_tower import unknown_wrapper
+from app.messages import message
 
 NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.PRE_NORM: 2,
@@ -30,11 +31,14 @@ NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.PARALLEL: 1,
 }
 SAID_OUTSIDE = (
+    "quantization_config",
     *("spatial_merge_size", "multimodal_projector_bias"),
     *("mm_tokens_per_image", "vision_soft_tokens_per_image"),
     *("vision_feature_layer", "vision_feature_select_strategy", "scale_factor", "downsample_ratio", "projection_dim"),
 )
-"""Keys about images beside the text model's section, not in it."""
+"""Keys beside the text model's section, not in it: how its weights were quantised, and what concerns images."""
+LONGEST_NAME = 40
+"""Letters of a name that is quoted from a configuration."""
 NORMS_AROUND_EXPERTS = 3
 """What Gemma 4 adds where experts stand beside the MLP."""
 
@@ -48,13 +52,13 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object", "the content of a config.json")
     outer = config.get("model_type")
-    wrapper = WRAPPERS.get(outer) if isinstance(outer, str) else None
+    wrapper = (WRAPPERS.get(outer) if isinstance(outer, str) else None) or unknown_wrapper(config)
     text = config.get("text_config")
     if text is not None and not isinstance(text, Mapping):
         raise ConfigError("text_config", "must be an object", "an object")
     if isinstance(text, Mapping):
         config = _unwrapped(config, text, wrapper)
-    elif wrapper is not None:
+    elif wrapper is not None and wrapper.text is not None:
         config = {**config, "model_type": wrapper.text}
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
@@ -118,7 +122,7 @@ class _Builder:
             tie_word_embeddings=reader.boolean("tie_word_embeddings"),
             layers=layers,
             final_norm=self.norm if is_set(family.final_norm, reader) else None,
-            embedding_multiplier=family.embedding_multiplier,
+            embedding_multiplier=is_set(family.embedding_multiplier, reader),
             learned_positions=learned,
             embedding_norm=self.norm if family.embedding_norm else None,
             embedding_rows=vocab_size + family.extra_embedding_rows if family.extra_embedding_rows else None,
@@ -132,8 +136,8 @@ class _Builder:
             text_extra_parameters=extra,
             buffer_bytes=family.buffer_bytes(reader) if family.buffer_bytes else 0,
             extra_parameters=self._tower(wrapper),
-            image_tokens=wrapper.images(self._vision(wrapper), reader) if wrapper else None,
-            recognised=self.recognised and not self.family.approximate,
+            image_tokens=wrapper.images(self._vision(wrapper), reader) if wrapper and wrapper.images else None,
+            recognised=self.recognised and not self.family.approximate and (wrapper is None or wrapper.recognised),
             notes=self._notes(wrapper),
         )
 
@@ -201,7 +205,17 @@ class _Builder:
         if self.family.note:
             notes.append(self.family.note)
         if wrapper is not None:
-            notes.append(mark("The vision tower is frozen: it adds its weights."))
+            notes.extend(wrapper.notes)
+        quantised = self.reader.raw("quantization_config")
+        method = quantised.get("quant_method") if isinstance(quantised, Mapping) else None
+        if isinstance(method, str):
+            notes.append(
+                message(
+                    "The configuration is of weights quantised by {method}; counted are the weights that they were made "
+                    "from, as this run holds them",
+                    method=method[:LONGEST_NAME],
+                )
+            )
         return tuple(notes)
 
     def _assumed(self) -> str:

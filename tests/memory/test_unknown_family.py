@@ -98,3 +98,11 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         experts_of(**changes)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("quantised", ["gptq", 4, None])
+def test_quantised_weights_are_said_and_counted_as_what_they_were_made_from(quantised: object) -> None:
+    config = {**QWEN3_MOE, "quantization_config": {"quant_method": quantised, "bits": 4}}
+    architecture = parse_config(config)
+    assert architecture.total_parameters == parse_config(QWEN3_MOE).total_parameters
+    assert any("gptq" in note for note in architecture.notes) == (quantised == "gptq")
