@@ -211,8 +211,8 @@ class _Builder:
         if isinstance(method, str):
             notes.append(
                 message(
-                    "The configuration is of weights quantised by {method}; counted are the weights that they were made "
-                    "from, as this run holds them",
+                    "The configuration is of weights quantised by {method}; counted are the weights that they were "
+                    "made from, as this run holds them.",
                     method=method[:LONGEST_NAME],
                 )
             )
