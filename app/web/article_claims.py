@@ -21,7 +21,7 @@ from app.memory.inputs import (
 from app.memory.result import ComponentName, MemoryEstimate
 from app.units import GB
 from app.web.article import CHECKPOINTED, MIXED, PLAIN, POLICIES, PublishedRow, article, estimate_under, published_rows
-from app.web.formatting import Formatter
+from app.web.formatting import Formatter, bounds
 
 SMALL, MIDDLE, LARGE = "mistral-7b-v0.1", "llama-3-8b", "llama-3-70b"
 CONSUMER_CARD: Final = "rtx-3090"
@@ -164,14 +164,14 @@ def quality_gaps(method: MethodKind, rank: int) -> tuple[int, int]:
 def _savings(evidence: Evidence, fmt: Formatter) -> tuple[Standing, str]:
     def published_cut(method: MethodKind) -> tuple[str, str]:
         cuts = [1 - row.gigabytes[method] / row.gigabytes[MethodKind.FULL] for row in evidence.rows]
-        return fmt.percent(min(cuts)), fmt.percent(max(cuts))
+        return bounds(fmt.percent(min(cuts)), fmt.percent(max(cuts)))
 
     def our_cut(method: MethodKind, policy: str) -> tuple[str, str]:
         cuts = [
             1 - evidence.peak(slug, method, policy) / evidence.peak(slug, MethodKind.FULL, policy)
             for slug in (SMALL, MIDDLE, LARGE)
         ]
-        return fmt.percent(min(cuts)), fmt.percent(max(cuts))
+        return bounds(fmt.percent(min(cuts)), fmt.percent(max(cuts)))
 
     _ = fmt.gettext
     lora, qlora = published_cut(MethodKind.LORA), published_cut(MethodKind.QLORA)
@@ -265,19 +265,21 @@ def _adam(evidence: Evidence, fmt: Formatter) -> tuple[Standing, str]:
 
 
 def _quality_share(evidence: Evidence, fmt: Formatter) -> tuple[Standing, str]:
-    low, high = quality_shares(MethodKind.QLORA, 16)
-    lora_low, lora_high = quality_shares(MethodKind.LORA, 16)
     large = evidence.published(LARGE, MethodKind.QLORA) / evidence.published(LARGE, MethodKind.FULL)
     small = evidence.published(SMALL, MethodKind.QLORA) / evidence.published(SMALL, MethodKind.FULL)
     lora = evidence.published(SMALL, MethodKind.LORA) / evidence.published(SMALL, MethodKind.FULL)
+    qlora, loras = (
+        bounds(*(fmt.percent(share, 1) for share in quality_shares(method, 16)))
+        for method in (MethodKind.QLORA, MethodKind.LORA)
+    )
     return Standing.PARTLY, fmt.gettext(
         "Its own rank-16 rows give {low}–{high} for QLoRA and {lora_low}–{lora_high} for LoRA. Its own memory table "
         "gives QLoRA {large} of full for 70B and {small} for 7B, and LoRA {lora} for 7B."
     ).format(
-        low=fmt.percent(low, 1),
-        high=fmt.percent(high, 1),
-        lora_low=fmt.percent(lora_low, 1),
-        lora_high=fmt.percent(lora_high, 1),
+        low=qlora[0],
+        high=qlora[1],
+        lora_low=loras[0],
+        lora_high=loras[1],
         large=fmt.percent(large, 1),
         small=fmt.percent(small),
         lora=fmt.percent(lora),

@@ -12,7 +12,7 @@ from app.services.solve_report import PAGE_PATH as SOLVE_PATH
 from app.web.cards_view import a_card_of, card_size, price_note, price_text, rate_text, servers_of, short_card_name
 from app.web.components import Chip, ChipGroup, Fact, Gauge, Link
 from app.web.form import FormState, named_errors
-from app.web.formatting import Formatter
+from app.web.formatting import Formatter, between, bounds
 from app.web.links import RunFields, page_link
 from app.web.memory_view import gauge
 from app.web.outcome import Outcome
@@ -203,6 +203,7 @@ def _cost_detail(cost: CostReport, fmt: Formatter) -> str:
         price += f" ({rate})"
     if low == high:
         return fmt.gettext("at {price}").format(price=price)
+    low, high = bounds(low, high)
     return fmt.gettext("likely {low}–{high}, at {price}").format(low=low, high=high, price=price)
 
 
@@ -224,12 +225,13 @@ def _facts(result: EstimateResult, best: Card | None, fmt: Formatter) -> tuple[F
         ),
     ]
     if result.time:
+        time = result.time
         facts.append(
             Fact(
                 label=_("Time"),
-                value=fmt.duration(result.time.total_seconds),
-                detail=_("likely {low}–{high}").format(
-                    low=fmt.duration(result.time.total_seconds_low), high=fmt.duration(result.time.total_seconds_high)
+                value=fmt.duration(time.total_seconds),
+                detail=_("likely {range}").format(
+                    range=between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high))
                 ),
             )
         )

@@ -1,5 +1,6 @@
 """How numbers, memory, money, time and dates are written: the one place where a value becomes text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -23,6 +24,25 @@ EN_DASH: Final = "–"
 def plain(text: str) -> str:
     """A text for search engines and titles, where every space is an ordinary one."""
     return text.replace(NO_BREAK, " ")
+
+
+_FIGURE: Final = re.compile(r"(\D*)(\d(?:.*\d)?)(\D*)", re.DOTALL)
+
+
+def bounds(low: str, high: str) -> tuple[str, str]:
+    """Two figures as they stand on either side of a dash: what they share, a currency or a unit, is said once.
+
+    ``21 min`` and ``34 min`` are ``21`` and ``34 min``; ``US$0.05`` and ``US$0.08`` are ``US$0.05`` and ``0.08``.
+    """
+    first, second = _FIGURE.fullmatch(low), _FIGURE.fullmatch(high)
+    if first is None or second is None or (first[1], first[3]) != (second[1], second[3]):
+        return low, high
+    return first[1] + first[2], second[2] + second[3]
+
+
+def between(low: str, high: str) -> str:
+    """Two figures as a range: ``21–34 min``; one of them where they read the same."""
+    return high if low == high else EN_DASH.join(bounds(low, high))
 
 
 class MemoryUnit(StrEnum):

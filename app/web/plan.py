@@ -12,7 +12,7 @@ from app.services.results import RecommendOption, RecommendResult
 from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.components import Fact, Link, PageMeta
 from app.web.form import Choices
-from app.web.formatting import EN_DASH, NO_BREAK, Formatter
+from app.web.formatting import EN_DASH, NO_BREAK, Formatter, between
 from app.web.landing import Answered, Cell, Row
 from app.web.links import chosen_fields, page_link
 from app.web.schema import faq_page
@@ -204,10 +204,10 @@ class _Answer:
         if option.cost is not None:
             cost = option.cost
             low, high = fmt.money(cost.amount_low, cost.currency), fmt.money(cost.amount_high, cost.currency)
-            yield Fact(label=_("The whole job"), value=self._cost(option), detail=f"{low}{EN_DASH}{high}")
+            yield Fact(label=_("The whole job"), value=self._cost(option), detail=between(low, high))
         if option.time is not None:
             time = option.time
-            spread = f"{fmt.duration(time.total_seconds_low)}{EN_DASH}{fmt.duration(time.total_seconds_high)}"
+            spread = between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high))
             yield Fact(label=_("Time"), value=self._time(option), detail=spread)
         yield Fact(
             label=_("Memory on each card") if option.num_gpus > 1 else _("Memory"),

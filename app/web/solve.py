@@ -13,7 +13,7 @@ from app.services.solved import LimitedBy, SolveResult, answer_sentence, memory_
 from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.components import Chip, ChipGroup, Fact, FieldView, Gauge, PageMeta
 from app.web.form import Choices, state_of
-from app.web.formatting import EN_DASH, Formatter
+from app.web.formatting import EN_DASH, Formatter, between
 from app.web.landing import Cell, Row
 from app.web.links import page_link
 from app.web.memory_view import gauge
@@ -199,12 +199,13 @@ def _facts(solved: SolveResult, fmt: Formatter) -> list[Fact]:
             )
         )
     if solved.time is not None:
+        time = solved.time
         facts.append(
             Fact(
                 label=_("Time"),
-                value=fmt.duration(solved.time.total_seconds),
-                detail=_("likely {low}–{high}").format(
-                    low=fmt.duration(solved.time.total_seconds_low), high=fmt.duration(solved.time.total_seconds_high)
+                value=fmt.duration(time.total_seconds),
+                detail=_("likely {range}").format(
+                    range=between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high))
                 ),
             )
         )

@@ -12,7 +12,7 @@ from app.services.results import Card, CostReport, TimeReport
 from app.web.cards_view import price_note, price_text, short_card_name
 from app.web.charts import percent
 from app.web.components import Link, PageMeta
-from app.web.formatting import Formatter
+from app.web.formatting import Formatter, between
 from app.web.links import page_link
 from app.web.outcome import Outcome
 from app.web.shell import PageContext, page_meta
@@ -197,7 +197,7 @@ def _bars(cards: Sequence[Priced], chosen_link: str, fmt: Formatter) -> tuple[tu
                 range_width=percent((time.total_seconds_high - time.total_seconds_low) / longest),
                 middle_x=percent(time.total_seconds / longest),
                 time=fmt.duration(time.total_seconds),
-                range_text=f"{fmt.duration(time.total_seconds_low)}–{fmt.duration(time.total_seconds_high)}",
+                range_text=between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high)),
                 cost=fmt.money(item.cost.amount, item.cost.currency),
                 price=f"{price_text(offer, fmt)}, {price_note(offer, fmt, item.cost.servers)}",
             )

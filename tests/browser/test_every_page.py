@@ -68,9 +68,13 @@ def test_a_page_is_light_and_still_and_open_to_everyone(open_page: OpenPage, pla
     assert found == []
 
 
-def test_print_leaves_out_what_paper_cannot_do(open_page: OpenPage) -> None:
+def test_print_leaves_out_what_paper_cannot_do_and_opens_what_it_cannot_unfold(open_page: OpenPage) -> None:
     page = open_page("/", dark=True)
+    assumption = page.locator("summary", has_text="What we assume").locator("+ div li").first
+    assert assumption.is_hidden()
     page.emulate_media(media="print")
+    assert assumption.is_visible()
+    assert page.locator("#code-curl").is_hidden()
     assert page.locator("#run").is_hidden()
     assert page.locator(".nav").is_hidden()
     assert page.locator("#verdict").is_visible()

@@ -104,7 +104,7 @@ def test_every_claim_is_answered(snapshot: Snapshot) -> None:
     assert "5.0 times" in texts["weights_multiple"].text
     assert "4.0 times" in texts["weights_multiple"].text
     assert "7.4%" in texts["quality_share"].text
-    assert "96.7%" in texts["quality_share"].text
+    assert "96.7–96.8%" in texts["quality_share"].text
     assert "26 GB does not fit the 25.4 GB" in texts["lora_24gb"].text
     assert texts["within"].standing is Standing.HOLDS
     assert all("{" not in finding.text for finding in found)

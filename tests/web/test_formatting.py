@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.units import GB, GIB
-from app.web.formatting import BRITISH, Formatter, MemoryUnit, largest_remainder
+from app.web.formatting import BRITISH, Formatter, MemoryUnit, between, largest_remainder
 
 BRITON = Formatter(locale=BRITISH)
 GERMAN = Formatter(locale=Locale("de"))
@@ -115,3 +115,19 @@ def test_money_is_written_as_babel_writes_it(locale: Locale, amount: Decimal, cu
     pattern = locale.currency_formats["standard"].pattern.replace("##0.00", number)
     expected = format_currency(amount, currency, format=pattern, locale=locale, currency_digits=False)
     assert Formatter(locale=locale).money(amount, currency) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (BRITON.duration(1260), BRITON.duration(2040), "21–34\u00a0min"),
+        (BRITON.duration(3000), BRITON.duration(9000), "50\u00a0min–2.5\u00a0h"),
+        (BRITON.money(Decimal("0.05"), "USD"), BRITON.money(Decimal("1234.5"), "USD"), "US$0.05–1,234"),
+        (GERMAN.money(Decimal("0.05"), "USD"), GERMAN.money(Decimal("0.08"), "USD"), "0,05–0,08\u00a0$"),
+        (GERMAN.percent(0.64), GERMAN.percent(0.74), "64–74\u00a0%"),
+        ("< 0.1", "0.3", "< 0.1–0.3"),
+        ("4\u00a0min", "4\u00a0min", "4\u00a0min"),
+    ],
+)
+def test_a_range_says_once_what_its_ends_share(low: str, high: str, shown: str) -> None:
+    assert between(low, high) == shown

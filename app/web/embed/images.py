@@ -18,7 +18,7 @@ from app.web.embed.palette import palette, text_on
 from app.web.embed.query import EmbedQuery, Theme
 from app.web.embed.table import batch_text
 from app.web.form import named_errors
-from app.web.formatting import EN_DASH, Formatter
+from app.web.formatting import Formatter, between
 from app.web.language import NO_TRANSLATION
 from app.web.memory_view import capacity_text, peak_parts
 from app.web.outcome import Outcome
@@ -270,7 +270,7 @@ def _bar(card: Card, index: int, longest: float, fmt: Formatter) -> Bar:
     assert time is not None
     room = BAR_WIDTH - NAME_WIDTH - VALUE_WIDTH
     low, high = room * time.total_seconds_low / longest, room * time.total_seconds_high / longest
-    spread = fmt.duration(time.total_seconds_low) + EN_DASH + fmt.duration(time.total_seconds_high)
+    spread = between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high))
     cost = fmt.money(card.cost.amount, card.cost.currency) if card.cost else ""
     return Bar(
         y=236 + index * 46,

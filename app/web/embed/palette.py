@@ -8,7 +8,7 @@ from typing import Final
 from app.web.embed.colour import INK, WHITE, brand_colours, contrast
 from app.web.templating import STATIC
 
-_PAIR: Final = re.compile(r"--([\w-]+):light-dark\((#[0-9a-fA-F]{3,6}),(#[0-9a-fA-F]{3,6})\)")
+_PAIR: Final = re.compile(r"(?:--|\.)([\w-]+)(?::|\{fill:)light-dark\((#[0-9a-fA-F]{3,6}),(#[0-9a-fA-F]{3,6})\)")
 
 
 def _full(colour: str) -> str:

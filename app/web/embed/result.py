@@ -16,7 +16,7 @@ from app.web.embed.discovery import discovery_url
 from app.web.embed.offers import OfferLine, best_cards, offer_line
 from app.web.embed.query import EmbedQuery
 from app.web.form import named_errors
-from app.web.formatting import EN_DASH, Formatter
+from app.web.formatting import Formatter, between
 from app.web.language import localised
 from app.web.links import page_link
 from app.web.memory_view import gauge
@@ -163,12 +163,12 @@ def _facts(result: EstimateResult, chosen: Card | None, cards: list[Card], fmt: 
     facts = []
     if card is not None and card.time:
         time = card.time
-        spread = fmt.duration(time.total_seconds_low) + EN_DASH + fmt.duration(time.total_seconds_high)
+        spread = between(fmt.duration(time.total_seconds_low), fmt.duration(time.total_seconds_high))
         facts.append(Fact(label=_("Time") + on, value=fmt.duration(time.total_seconds), detail=spread))
     if card is not None and card.cost:
         cost = card.cost
         low, high = (fmt.money(amount, cost.currency) for amount in (cost.amount_low, cost.amount_high))
-        spread = "" if low == high else low + EN_DASH + high
+        spread = "" if low == high else between(low, high)
         facts.append(Fact(label=_("Job") + on, value=fmt.money(cost.amount, cost.currency), detail=spread))
     return (*facts, *_memory_facts(result, fmt))
 
