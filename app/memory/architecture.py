@@ -18,6 +18,7 @@ from app.memory.blocks.attention import (
     KeyValueForm,
     LatentAttention,
     RotaryKind,
+    SinkKind,
     SoftmaxAttention,
 )
 from app.memory.blocks.layer import BlockKind, Layer, PerLayerInput, TokenMixer
@@ -72,6 +73,7 @@ __all__ = [
     "Router",
     "RouterKind",
     "ShortConvolution",
+    "SinkKind",
     "SoftmaxAttention",
     "SparseMlp",
     "TokenMixer",

@@ -40,6 +40,15 @@ class KeyValueForm(StrEnum):
     """One head meets all by broadcasting, which only PyTorch's math kernel does (Falcon 7B)."""
 
 
+class SinkKind(StrEnum):
+    """What a learned scalar a head does to the weights of attention."""
+
+    COLUMN = "column"
+    """A column beside the scores, in their softmax (gpt-oss)."""
+    SCALE = "scale"
+    """The result is scaled by how the scores' log-sum-exp compares with it (Granite SWA)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attention:
     """Softmax attention with grouped key/value heads.
@@ -72,11 +81,21 @@ class Attention:
     alibi_in_product: bool = False
     """That bias enters in one ``baddbmm`` with the scores (BLOOM)."""
     scores_softcap: bool = False
-    sinks: bool = False
+    sinks: SinkKind | None = None
     output_gate: bool = False
     """The query projection also makes a gate that multiplies the attention's output."""
+    gate: Projection | None = None
+    """Such a gate by a projection of its own (Trinity)."""
+    shifted_scores: bool = False
+    """Written-out attention subtracts the largest score, as it does beside a column of sinks (MiMo V2)."""
+    scales_values: bool = False
+    """Values are multiplied by a constant."""
+    own_value_head_dim: int | None = None
+    """Width of a value head where it is not ``head_dim``."""
     float32_scores: bool = False
     """Queries and keys are upcast for the scores (GPT-J, GPT-Neo, CodeGen)."""
+    scales_queries: bool = False
+    """Rotated queries are scaled by their position (Ministral 3)."""
     clip: bool = False
     """Projected queries, keys and values are clamped."""
     sdpa: bool = True
@@ -109,15 +128,15 @@ class Attention:
 
     @property
     def value_head_dim(self) -> int:
-        return self.head_dim
+        return self.own_value_head_dim or self.head_dim
 
     @property
     def value_width(self) -> int:
         """Features of the attention's result."""
-        return self.query_width
+        return self.num_heads * self.value_head_dim
 
     def projections(self) -> Iterator[Projection]:
-        for projection in (self.query, self.key, self.value, self.fused, self.output):
+        for projection in (self.query, self.key, self.value, self.fused, self.gate, self.output):
             if projection is not None:
                 yield projection
 
@@ -169,13 +188,22 @@ class LatentAttention:
     query_latent_norm: Norm | None = None
     query_up: Projection | None = None
     indexer: Indexer | None = None
+    gate: Projection | None = None
+    """Its sigmoid multiplies the attention's result, one number a head (Ling 3)."""
+    extra: tuple[Parameter, ...] = ()
+    """Further parameters, which no transcription reads (Mistral Large 4's learned scales)."""
+    rotates: bool = True
+    """False where tokens have no positions but the order of a recurrence beside it (Kimi Linear)."""
+    scales_queries: bool = False
+    """Rotated queries are scaled by their position (Mistral 4)."""
     rotary_kind: RotaryKind = RotaryKind.INTERLEAVED
     rotary_concatenates: bool = False
     window: int | None = None
     sdpa: bool = True
     alibi: bool = False
     alibi_in_product: bool = False
-    sinks: bool = False
+    sinks: SinkKind | None = None
+    shifted_scores: bool = False
     scores_softcap: bool = False
     float32_scores: bool = False
 
@@ -190,7 +218,7 @@ class LatentAttention:
 
     @property
     def rotary_dim(self) -> int:
-        return self.rope_head_dim
+        return self.rope_head_dim if self.rotates else 0
 
     @property
     def query_width(self) -> int:
@@ -206,7 +234,7 @@ class LatentAttention:
 
     def projections(self) -> Iterator[Projection]:
         separate = (self.query, self.query_down, self.query_up, self.key_value_down, self.key_value_up, self.output)
-        for projection in separate:
+        for projection in (*separate, self.gate):
             if projection is not None:
                 yield projection
         if self.indexer is not None:
@@ -216,6 +244,7 @@ class LatentAttention:
         own = list(self.projections())
         for projection in own:
             yield from projection.parameters()
+        yield from self.extra
         yield from self.latent_norm.parameters()
         if self.query_latent_norm is not None:
             yield from self.query_latent_norm.parameters()

@@ -82,6 +82,8 @@ class RouterKind(StrEnum):
     """The router multiplies in float32, then a sigmoid (DeepSeek V3, GLM-4.5, dots)."""
     SIGMOID = "sigmoid"
     """A sigmoid of upcast logits (MiniMax M2)."""
+    SIGMOID_OF_BEST = "sigmoid_of_best"
+    """The best logits, then a sigmoid of them (Command A+'s kind)."""
     SPARSE_MIXER = "sparse_mixer"
     """Phi-3.5-MoE's two rounds of masked softmax."""
     EVERY_EXPERT = "every_expert"
@@ -150,7 +152,12 @@ class SparseMlp:
     latent_down: Projection | None = None
     """Leads into a narrower space for the experts (Nemotron-H)."""
     latent_up: Projection | None = None
-    outputs_norms: tuple[Norm, ...] = ()
+    adds_in_float32: bool = False
+    """The experts' result and the shared part's are upcast to be added (Hunyuan 3)."""
+    averages: bool = False
+    """That sum is halved (Cohere)."""
+    output_norm: Norm | None = None
+    """Normalises what experts and shared part make together (A.X-K1)."""
 
     def projections(self) -> Iterator[Projection]:
         if self.router.is_linear:
@@ -173,7 +180,7 @@ class SparseMlp:
         yield from self.router.parameters()
         yield from self.up.parameters()
         yield from self.down.parameters()
-        for part in (self.shared, self.shared_gate, self.latent_down, self.latent_up, *self.outputs_norms):
+        for part in (self.shared, self.shared_gate, self.latent_down, self.latent_up, self.output_norm):
             if part is not None:
                 yield from part.parameters()
 

@@ -13,6 +13,7 @@ from app.memory.architecture import (
     NormKind,
     Projection,
     RotaryKind,
+    SinkKind,
 )
 from app.memory.config import ConfigError, ConfigReader
 from app.memory.families.family import Family, Flag, LayerPlan, is_set
@@ -87,7 +88,8 @@ class AttentionStyle:
     values_are_keys: Flag = False
     alibi: Flag = False
     alibi_in_product: bool = False
-    sinks: bool = False
+    sinks: SinkKind | None = None
+    scales_queries: bool = False
     output_gate: bool = False
     float32_scores: bool = False
     clip_key: str | None = None
@@ -95,6 +97,11 @@ class AttentionStyle:
     dropout: str | None = None
     """The key of the dropout after the output projection."""
     gates: int = 0
+    gate_name: str | None = None
+    shifted_scores: bool = False
+    value_head_dim_key: str | None = None
+    value_scale_key: str | None = None
+    """The key of a constant that values are multiplied by."""
     square_output: bool = False
     """The output projection is as wide as the model on both sides (Helium)."""
 
@@ -103,6 +110,7 @@ class AttentionStyle:
         num_heads = reader.integer("num_attention_heads")
         head_dim = self._head_dim(reader, hidden_size, num_heads)
         num_key_value_heads = self._key_value_heads(reader, num_heads)
+        value_head_dim = self._value_head_dim(reader, head_dim)
         query, key_value = num_heads * head_dim, num_key_value_heads * head_dim
         bias = is_set(self.bias, reader)
         alibi = is_set(self.alibi, reader)
@@ -113,7 +121,7 @@ class AttentionStyle:
 
         output = Projection(
             self.output_name,
-            hidden_size if self.square_output else query,
+            hidden_size if self.square_output else num_heads * value_head_dim,
             hidden_size,
             is_set(self.output_bias, reader),
             in_attention=True,
@@ -130,7 +138,7 @@ class AttentionStyle:
             head_dim=head_dim,
             query=projection(self.names[0], query * (2 if self.output_gate else 1)) if separate else None,
             key=projection(self.names[1], key_value) if own else None,
-            value=projection(self.names[2], key_value) if own and not shares else None,
+            value=projection(self.names[2], num_key_value_heads * value_head_dim) if own and not shares else None,
             fused=fused,
             fused_layout=self.fused_layout,
             key_value_form=self.key_value_form(reader),
@@ -146,13 +154,27 @@ class AttentionStyle:
             alibi_in_product=self.alibi_in_product,
             scores_softcap=reader.has("attn_logit_softcapping"),
             sinks=self.sinks,
+            scales_queries=self.scales_queries,
             output_gate=self.output_gate,
             float32_scores=self.float32_scores,
             clip=self.clip_key is not None and reader.has(self.clip_key),
             sdpa=self.sdpa,
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
             gates=self.gates,
+            gate=self._gate(family, hidden_size, query),
+            shifted_scores=self.shifted_scores,
+            scales_values=self.value_scale_key is not None and reader.has(self.value_scale_key),
+            own_value_head_dim=value_head_dim if value_head_dim != head_dim else None,
         )
+
+    def _gate(self, family: Family, hidden_size: int, width: int) -> Projection | None:
+        if self.gate_name is None:
+            return None
+        adapted = () if self.gate_name in family.converted_names else None
+        return Projection(self.gate_name, hidden_size, width, in_attention=True, adapted_as=adapted)
+
+    def _value_head_dim(self, reader: ConfigReader, head_dim: int) -> int:
+        return reader.integer(self.value_head_dim_key, head_dim) if self.value_head_dim_key else head_dim
 
     def _key_value_heads(self, reader: ConfigReader, num_heads: int) -> int:
         found = reader.optional_integer(self.key_value_heads_key) if self.key_value_heads_key else None

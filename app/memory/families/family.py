@@ -63,6 +63,8 @@ class Family:
     mlps: Mapping[str, MlpStyle]
     plan: Plan = all_alike
     norm: NormKind = NormKind.RMS
+    choose_norm: Callable[[ConfigReader], NormKind] | None = None
+    """Where a key decides about the norms' code."""
     norm_bias: Flag = False
     norm_weight: bool = True
     final_norm: Flag = True
@@ -71,7 +73,7 @@ class Family:
     """Where a key decides about the arrangement."""
     norms: int | Callable[[ConfigReader], int] | None = None
     """Norms of a layer, where the arrangement leaves it open."""
-    embedding_multiplier: bool = False
+    embedding_multiplier: Flag = False
     embedding_norm: bool = False
     embedding_dropout: str | None = None
     """The key of the dropout after the embedding."""
@@ -105,4 +107,5 @@ class Family:
 
     def norm_over(self, width: int, reader: ConfigReader) -> Norm:
         """The family's norm over ``width`` features."""
-        return Norm(self.norm, width, width if self.norm_weight else 0, is_set(self.norm_bias, reader))
+        kind = self.choose_norm(reader) if self.choose_norm else self.norm
+        return Norm(kind, width, width if self.norm_weight else 0, is_set(self.norm_bias, reader))

@@ -125,6 +125,9 @@ class SharedStyle:
 
     width: Width
     gated: bool = True
+    names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
+    fused: str | None = None
+    bias: Flag = False
     first: bool = False
     """It runs before the experts."""
     gate: bool = False
@@ -144,7 +147,7 @@ def shared_by_count(key: str, *, first: bool = False) -> SharedStyle:
 class ExpertStyle:
     """A mixture of experts."""
 
-    router: RouterKind
+    router: RouterKind | Callable[[ConfigReader], RouterKind]
     width: Width = "moe_intermediate_size"
     router_name: str = "gate"
     router_bias: bool = False
@@ -165,6 +168,9 @@ class ExpertStyle:
     """The Transformers 4 layout from which PEFT converts targets, a key of ``EXPERT_NAMES``."""
     latent: str | None = None
     """The key of the narrower width in which the experts work."""
+    adds_in_float32: Flag = False
+    averages: Callable[[ConfigReader], bool] | None = None
+    """Whether the experts' result and the shared part's are averaged rather than added."""
     router_extra: Callable[[ConfigReader, int], tuple[Parameter, ...]] | None = None
 
     def build(self, reader: ConfigReader, family: Family) -> SparseMlp:
@@ -193,7 +199,7 @@ class ExpertStyle:
             num_experts=experts,
             experts_per_token=chosen,
             router=Router(
-                kind=self.router,
+                kind=self.router(reader) if callable(self.router) else self.router,
                 weight=Projection(
                     self.router_name,
                     hidden_size,
@@ -223,6 +229,8 @@ class ExpertStyle:
             shared_gate=Projection("shared_expert_gate", hidden_size, 1)
             if self.shared is not None and self.shared.gate
             else None,
+            adds_in_float32=is_set(self.adds_in_float32, reader),
+            averages=self.averages is not None and self.averages(reader),
             latent_down=Projection("fc1_latent_proj", hidden_size, inner) if inner else None,
             latent_up=Projection("fc2_latent_proj", inner, hidden_size) if inner else None,
         )
@@ -234,7 +242,10 @@ class ExpertStyle:
         if not width:
             return None
         if self.shared.gated:
-            return GatedStyle(width=lambda _: width).build(reader, family)
+            style = GatedStyle(
+                width=lambda _: width, bias=self.shared.bias, names=self.shared.names, fused=self.shared.fused
+            )
+            return style.build(reader, family)
         return PlainStyle(width=lambda _: width, activation=ActivationKind.SQUARED_RELU).build(reader, family)
 
 

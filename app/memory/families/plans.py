@@ -33,6 +33,11 @@ def every_nth(
     return layer_type
 
 
+def first_of_each(count: int) -> LayerType:
+    """Of each ``count`` layers the first sees everything (CWM, Granite SWA)."""
+    return lambda reader, index: SLIDING if index % count else FULL
+
+
 def qwen2_layer_type(reader: ConfigReader, index: int) -> str:
     """The first ``max_window_layers`` see everything, if a window is used at all."""
     if not reader.boolean("use_sliding_window") or not reader.has("sliding_window"):
@@ -123,6 +128,12 @@ def rotates_if_sliding(reader: ConfigReader, index: int, kind: str) -> bool:
 def rotates_if_sliding_or_no_window(reader: ConfigReader, index: int, kind: str) -> bool:
     """The same, if the model has windows at all (EXAONE 4)."""
     return kind == SLIDING or not reader.has("sliding_window")
+
+
+def rotates_by_base(reader: ConfigReader, index: int, kind: str) -> bool:
+    """A layer whose ``layer_rope_theta`` is 0 has no positions (Granite SWA)."""
+    listed = reader.raw("layer_rope_theta")
+    return not isinstance(listed, list | tuple) or index >= len(listed) or bool(listed[index])
 
 
 NEMOTRON_KINDS = {"M": "mamba", "*": FULL, "-": "dense", "E": "sparse"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.memory.architecture import ExpertGate, NormKind, RotaryKind, RouterKind
+from app.memory.architecture import ExpertGate, NormKind, RotaryKind, RouterKind, SinkKind
 from app.memory.families.attention import OVER_ALL, PER_HEAD, AttentionStyle
 from app.memory.families.family import Family
 from app.memory.families.llama_like import (
@@ -130,7 +130,7 @@ SPARSE: Mapping[str, Family] = {
         norm=NormKind.RMS_SCALE_LAST,
         mixers={
             "full_attention": AttentionStyle(
-                bias="attention_bias", output_bias="attention_bias", head_dim=64, sinks=True, sdpa=False
+                bias="attention_bias", output_bias="attention_bias", head_dim=64, sinks=SinkKind.COLUMN, sdpa=False
             )
         },
         mlps={

@@ -21,6 +21,10 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         width = tokens(attention.query_width)
         query, gate = code.tape.split(query, width, width)
         gate = code.tape.copy(gate)
+    elif attention.gate is not None:
+        gate = project(code, attention.gate, x)
+    if attention.scales_values:
+        value = code.tape.scale(value)
     if attention.query_norm is not None:
         query = apply_norm(code, attention.query_norm, query, attention.query_width)
     if attention.key_norm is not None:
@@ -31,6 +35,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         query = rotate(code, attention, query, attention.num_heads)
         repeated = attention.key_value_form is KeyValueForm.REPEATED
         key = rotate(code, attention, key, attention.num_heads if repeated else attention.num_key_value_heads)
+    if attention.scales_queries:
+        query = code.tape.scale(query)
     if attention.key_value_form is KeyValueForm.REPEATED:
         attention = replace(attention, num_key_value_heads=attention.num_heads)
     mixed = KERNELS[code.path](code, attention, query, key, value)

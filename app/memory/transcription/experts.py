@@ -6,7 +6,7 @@ PEFT 0.21 ``tuners/lora/layer.py`` (``ParamWrapper``); ``aten/src/ATen/native/Gr
 
 from app.memory.architecture import ExpertGate, ExpertWeights, RouterKind, SparseMlp
 from app.memory.size import per_token
-from app.memory.tape import Category, GradientRule, Tensor
+from app.memory.tape import FLOAT32, Category, GradientRule, Tensor
 from app.memory.transcription.elements import INDEX, Code, elements_of, ranked, tokens
 from app.memory.transcription.mlp import feed_forward, power
 from app.memory.transcription.projections import project
@@ -29,7 +29,15 @@ def experts(code: Code, mlp: SparseMlp, x: Tensor, seen_by_router: Tensor | None
         gate = code.tape.unary(project(code, mlp.shared_gate, x), saves_output=True)
         shared = code.tape.multiply(shared, gate)
     code.tape.until_here(x)
-    return result if shared is None else code.tape.add(result, shared)
+    return result if shared is None else _together(code, mlp, result, shared)
+
+
+def _together(code: Code, mlp: SparseMlp, result: Tensor, shared: Tensor) -> Tensor:
+    tape, width = code.tape, result.width
+    if mlp.adds_in_float32:
+        result, shared = tape.cast(result, FLOAT32), tape.cast(shared, FLOAT32)
+    both = tape.cast(tape.add(result, shared), width)
+    return tape.scale(both) if mlp.averages else both
 
 
 def merged(code: Code, weights: ExpertWeights) -> Tensor:

@@ -6,7 +6,7 @@ transformers 5.23 ``integrations/sdpa_attention.py`` and ``eager_attention_forwa
 
 from collections.abc import Callable, Mapping
 
-from app.memory.architecture import SoftmaxAttention
+from app.memory.architecture import SinkKind, SoftmaxAttention
 from app.memory.policy import AttentionPath
 from app.memory.size import ZERO, Size, per_token, scores
 from app.memory.tape import FLOAT32, HALF, Tensor
@@ -19,12 +19,13 @@ def _to_kernel(code: Code, *tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(code.tape.cast(tensor, code.tape.autocast) for tensor in tensors)
 
 
-def _repeat(code: Code, attention: SoftmaxAttention, x: Tensor) -> Tensor:
+def _repeat(code: Code, attention: SoftmaxAttention, x: Tensor, *, values: bool = False) -> Tensor:
     """``repeat_kv``: a copy a query head; of a single head it is a view, which only products copy."""
     if attention.num_heads == attention.num_key_value_heads:
         return x
     view = attention.num_key_value_heads == 1 and code.path is AttentionPath.EFFICIENT
-    return code.tape.record((x,), tokens(attention.query_width), x.width, view=view)
+    width = attention.value_width if values else attention.query_width
+    return code.tape.record((x,), tokens(width), x.width, view=view)
 
 
 def _own(code: Code, x: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
     """FlashAttention-2: keeps q, k, v, its output and the float32 log-sum-exp of each row."""
     grouped = attention.num_heads != attention.num_key_value_heads
     if code.policy.repeats_heads:
-        key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+        key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
         grouped = False
     if code.policy.head_major:
         query, key, value = (_own(code, part) for part in (query, key, value))
@@ -57,7 +58,7 @@ def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
 def _efficient(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The memory-efficient kernel: as flash, with repeated key/value heads and a dense mask where there is one."""
     masked = code.policy.padded or attention.window is not None
-    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
     query, key, value = _to_kernel(code, query, key, value)
     return code.tape.record(
         (query, key, value),
@@ -81,7 +82,7 @@ def _math(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, v
     query, key, value = (tape.cast(part, FLOAT32) for part in (query, key, value))
     query = tape.scale(query)
     key = _repeat(code, attention, key)
-    value = _own(code, _repeat(code, attention, value))
+    value = _own(code, _repeat(code, attention, value, values=True))
     key = tape.scale(key)
     weights = _product(code, query, key, pairs(attention.num_heads))
     weights = tape.unary(weights, saves_output=True)
@@ -95,14 +96,15 @@ def _product(code: Code, left: Tensor, right: Tensor, elements: Elements) -> Ten
 
 def _eager(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``eager_attention_forward``: scores, softmax in float32, a 16-bit copy for the product."""
-    if attention.sinks:
-        return _eager_with_sinks(code, attention, query, key, value)
+    if attention.sinks is not None or attention.shifted_scores:
+        with_sinks = _eager_scaled_by_sinks if attention.sinks is SinkKind.SCALE else _eager_with_sinks
+        return with_sinks(code, attention, query, key, value)
     tape = code.tape
     entry_width = query.width
     if attention.float32_scores:
         query, key = tape.cast(query, FLOAT32), tape.cast(key, FLOAT32)
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
-    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
     weights = tape.matmul(query, key, pairs(attention.num_heads))
     if not attention.alibi_in_product:
         weights = tape.scale(weights)
@@ -126,19 +128,45 @@ def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, ke
     """gpt-oss's ``eager_attention_forward``: a learned column beside the scores; softmax at their own width."""
     tape, heads = code.tape, attention.num_heads
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
-    key, value = _repeat(code, attention, key), _repeat(code, attention, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
     weights = tape.scale(tape.matmul(query, key, pairs(heads)))
     weights = tape.add(weights, tape.fresh(scores, weights.width))
-    width = weights.width
-    sinks = tape.parameter(elements_of(heads), code.policy.plain_width, trainable=code.policy.trains_base)
-    sinks = tape.record((sinks,), tokens(heads), width, view=True)
-    combined = tape.concatenate(weights, sinks, lambda w: Size(token_position=w * heads, token=w * heads))
-    largest = tape.record((combined,), tokens(heads), width, extra_saved=per_token(INDEX * heads))
+    combined = weights if attention.sinks is None else _with_column(code, heads, weights)
+    largest = tape.record((combined,), tokens(heads), weights.width, extra_saved=per_token(INDEX * heads))
     shifted = tape.add(combined, largest)
     probabilities = tape.unary(shifted, saves_output=True)
     mixed = tape.matmul(tape.view(probabilities), value, tokens(attention.value_width))
     tape.until_here(weights, shifted)
     return tape.copy(mixed)
+
+
+def _with_column(code: Code, heads: int, weights: Tensor) -> Tensor:
+    sinks = code.tape.parameter(elements_of(heads), code.policy.plain_width, trainable=code.policy.trains_base)
+    sinks = code.tape.record((sinks,), tokens(heads), weights.width, view=True)
+    return code.tape.concatenate(weights, sinks, lambda w: Size(token_position=w * heads, token=w * heads))
+
+
+def _eager_scaled_by_sinks(
+    code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor
+) -> Tensor:
+    """Granite SWA's ``eager_attention_forward``: sigmoid(logsumexp(scores) - sink) scales the result."""
+    tape, heads, entry_width = code.tape, attention.num_heads, query.width
+    query, key, value = _own(code, query), _own(code, key), _own(code, value)
+    key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
+    weights = tape.scale(tape.matmul(query, key, pairs(heads)))
+    weights = tape.add(weights, tape.fresh(scores, weights.width))
+    # `logsumexp` is on autocast's float32 list; its backward is grad * (self - result).exp()
+    summand = tape.cast(weights, FLOAT32) if tape.autocast is not None else weights
+    total = tape.record(
+        (summand,), tokens(heads), summand.width, saves=(summand,), saves_output=True, backward_temporary=summand.size
+    )
+    sinks = tape.parameter(elements_of(heads), code.policy.plain_width, trainable=code.policy.trains_base)
+    share = tape.unary(tape.cast(tape.add(total, sinks), FLOAT32), saves_output=True)
+    probabilities = tape.cast(tape.unary(tape.cast(weights, FLOAT32), saves_output=True), entry_width)
+    mixed = tape.matmul(probabilities, value, tokens(attention.value_width))
+    scaled = tape.multiply(mixed, tape.cast(share, mixed.width))
+    tape.until_here(query, key, value)
+    return tape.copy(scaled)
 
 
 KERNELS: Mapping[AttentionPath, Callable[[Code, SoftmaxAttention, Tensor, Tensor, Tensor], Tensor]] = {

@@ -38,7 +38,14 @@ def _softmax_of_best_half(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
 def _sigmoid(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape = code.tape
     scores = tape.unary(tape.cast(_logits(code, mlp, x), FLOAT32), saves_output=True)
-    return _normalised(tape, _best(tape, scores, mlp.experts_per_token))
+    weights = _normalised(tape, _best(tape, scores, mlp.experts_per_token))
+    return tape.scale(weights) if mlp.router.scales else weights
+
+
+def _sigmoid_of_best(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
+    tape = code.tape
+    scores = tape.unary(_best(tape, _logits(code, mlp, x), mlp.experts_per_token), saves_output=True)
+    return tape.cast(_normalised(tape, scores) if mlp.router.normalises else scores, x.width)
 
 
 def _in_float32(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
@@ -127,6 +134,7 @@ ROUTERS: Mapping[RouterKind, Callable[[Code, SparseMlp, Tensor], Tensor]] = {
     RouterKind.SOFTMAX_ISOLATED: _in_float32,
     RouterKind.SIGMOID_FLOAT32: _in_float32,
     RouterKind.SIGMOID: _sigmoid,
+    RouterKind.SIGMOID_OF_BEST: _sigmoid_of_best,
     RouterKind.SPARSE_MIXER: _sparse_mixer,
     RouterKind.EVERY_EXPERT: _for_every_expert,
 }
