@@ -6,14 +6,15 @@ from app.memory.families.classic import CLASSIC
 from app.memory.families.family import Family
 from app.memory.families.hybrid import HYBRID
 from app.memory.families.latent import LATENT
+from app.memory.families.latent_newer import LATENT_NEWER
 from app.memory.families.llama_like import LLAMA_LIKE
 from app.memory.families.newer_dense import NEWER_DENSE
 from app.memory.families.newer_sparse import NEWER_SPARSE
 from app.memory.families.remote import REMOTE
 from app.memory.families.sparse import SPARSE
 from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
-from app.memory.families.vision import Wrapper
 from app.memory.families.vision_older import OLDER_WRAPPERS
+from app.memory.families.wrapper import Wrapper
 
 FAMILIES: Mapping[str, Family] = {
     **LLAMA_LIKE,
@@ -24,6 +25,7 @@ FAMILIES: Mapping[str, Family] = {
     **REMOTE,
     **NEWER_DENSE,
     **NEWER_SPARSE,
+    **LATENT_NEWER,
 }
 WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS}
 

@@ -3,14 +3,11 @@
 A vision tower is frozen: it adds its weights. From transformers 5.23 ``models/<type>/``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from app.memory.architecture import Parameter, ParameterKind
+from app.memory.architecture import Parameter
 from app.memory.config import ConfigReader
 from app.memory.families.image_tokens import (
-    Images,
     beside_the_sequence,
     merged_patches,
     pooled,
@@ -19,35 +16,8 @@ from app.memory.families.image_tokens import (
     shuffled_tiles,
     within_budget,
 )
-
-Tower = Callable[[ConfigReader, ConfigReader, int], Iterator[Parameter]]
-"""Parameters by the vision configuration, the whole configuration and the text model's width."""
-
-
-def linear(in_features: int, out_features: int, count: int = 1, *, bias: bool = True) -> Iterator[Parameter]:
-    """``count`` linear layers."""
-    yield Parameter(ParameterKind.LINEAR, in_features * out_features, count, out_features)
-    if bias:
-        yield Parameter(ParameterKind.BIAS, out_features, count)
-
-
-def layer_norm(width: int, count: int = 1) -> Iterator[Parameter]:
-    """``count`` LayerNorms with their biases."""
-    yield Parameter(ParameterKind.NORM, width, 2 * count)
-
-
-def bare(elements: int, count: int = 1) -> Iterator[Parameter]:
-    """``count`` parameters that belong to no linear layer."""
-    if elements and count:
-        yield Parameter(ParameterKind.OTHER, elements, count)
-
-
-def encoder(width: int, inner: int, layers: int, *, attention_bias: bool = True) -> Iterator[Parameter]:
-    """``layers`` transformer layers: four projections, two norms, an MLP of two projections."""
-    yield from linear(width, width, 4 * layers, bias=attention_bias)
-    yield from linear(width, inner, layers)
-    yield from linear(inner, width, layers)
-    yield from layer_norm(width, 2 * layers)
+from app.memory.families.tower_parts import bare, encoder, layer_norm, linear
+from app.memory.families.wrapper import Wrapper
 
 
 def siglip(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
@@ -190,20 +160,6 @@ def qwen2_5_vision(vision: ConfigReader, whole: ConfigReader, hidden_size: int) 
     yield from bare(width, 2 * depth + 1)
     yield from linear(merged, merged)
     yield from linear(merged, vision.integer("out_hidden_size", hidden_size))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wrapper:
-    """A model around a text model."""
-
-    text: str
-    """The model type of the text model."""
-    tower: Tower
-    images: Images
-    vision_defaults: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    text_defaults: Mapping[str, Any] = field(default_factory=dict)
-    """What the configuration class of ``text`` assumes and published configurations leave out."""
 
 
 QWEN3_VISION = {

@@ -15,7 +15,9 @@ from app.memory.families.image_tokens import (
     patches,
     plain_patches,
 )
-from app.memory.families.vision import Wrapper, bare, encoder, layer_norm, linear, pixtral_encoder
+from app.memory.families.tower_parts import bare, encoder, layer_norm, linear
+from app.memory.families.vision import pixtral_encoder
+from app.memory.families.wrapper import Wrapper
 
 
 def clip(vision: ConfigReader) -> Iterator[Parameter]:

@@ -1,0 +1,31 @@
+"""What surrounds a text model, as data: a tower for images or sound, and what is said of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.memory.architecture import Parameter
+from app.memory.config import ConfigReader
+from app.memory.families.image_tokens import Images
+from app.messages import mark
+
+Tower = Callable[[ConfigReader, ConfigReader, int], Iterator[Parameter]]
+"""Parameters by the vision configuration, the whole configuration and the text model's width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrapper:
+    """A model around a text model."""
+
+    text: str | None
+    """The model type of the text model; None where only its own configuration says it."""
+    tower: Tower
+    images: Images | None
+    """What an image takes of a sequence; None where it is not known, or the model only hears."""
+    vision_defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    text_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration class of ``text`` assumes and published configurations leave out."""
+    notes: tuple[str, ...] = (mark("The vision tower is frozen: it adds its weights."),)
+    recognised: bool = True
+    """False where nobody described what stands around the text model."""
