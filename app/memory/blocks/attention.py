@@ -88,6 +88,8 @@ class Attention:
     """Such a gate by a projection of its own (Trinity)."""
     shifted_scores: bool = False
     """Written-out attention subtracts the largest score, as it does beside a column of sinks (MiMo V2)."""
+    output_norm: Norm | None = None
+    """Normalises the result before the output projection (BitNet)."""
     scales_values: bool = False
     """Values are multiplied by a constant."""
     own_value_head_dim: int | None = None
@@ -143,7 +145,7 @@ class Attention:
     def parameters(self) -> Iterator[Parameter]:
         for projection in self.projections():
             yield from projection.parameters()
-        for norm in (self.query_norm, self.key_norm, self.value_norm):
+        for norm in (self.query_norm, self.key_norm, self.value_norm, self.output_norm):
             if norm is not None:
                 yield from norm.parameters()
         if self.sinks:

@@ -32,6 +32,9 @@ class GatedMlp:
     gate: Projection | None = None
     up: Projection | None = None
     gate_up: Projection | None = None
+    activation: ActivationKind = ActivationKind.FUSED
+    inner_norm: Norm | None = None
+    """Normalises what the last projection reads (BitNet)."""
     residual_dropout: bool = False
 
     def projections(self) -> Iterator[Projection]:
@@ -42,6 +45,8 @@ class GatedMlp:
     def parameters(self) -> Iterator[Parameter]:
         for projection in self.projections():
             yield from projection.parameters()
+        if self.inner_norm is not None:
+            yield from self.inner_norm.parameters()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +89,8 @@ class RouterKind(StrEnum):
     """A sigmoid of upcast logits (MiniMax M2)."""
     SIGMOID_OF_BEST = "sigmoid_of_best"
     """The best logits, then a sigmoid of them (Command A+'s kind)."""
+    SOFTMAX_HALF = "softmax_half"
+    """A softmax over all experts at the logits' width, then the best (Mistral 4)."""
     SPARSE_MIXER = "sparse_mixer"
     """Phi-3.5-MoE's two rounds of masked softmax."""
     EVERY_EXPERT = "every_expert"

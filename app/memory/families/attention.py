@@ -98,6 +98,7 @@ class AttentionStyle:
     """The key of the dropout after the output projection."""
     gates: int = 0
     gate_name: str | None = None
+    output_norm: bool = False
     shifted_scores: bool = False
     value_head_dim_key: str | None = None
     value_scale_key: str | None = None
@@ -162,6 +163,7 @@ class AttentionStyle:
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
             gates=self.gates,
             gate=self._gate(family, hidden_size, query),
+            output_norm=family.norm_over(num_heads * value_head_dim, reader) if self.output_norm else None,
             shifted_scores=self.shifted_scores,
             scales_values=self.value_scale_key is not None and reader.has(self.value_scale_key),
             own_value_head_dim=value_head_dim if value_head_dim != head_dim else None,
@@ -223,11 +225,15 @@ class LatentStyle:
 
     rotary_kind: RotaryKind = RotaryKind.INTERLEAVED
     indexer: bool = False
+    rotates: bool = True
+    scales_queries: bool = False
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> LatentAttention:
         hidden_size, heads = reader.integer("hidden_size"), reader.integer("num_attention_heads")
         nope, rope = reader.integer("qk_nope_head_dim"), reader.integer("qk_rope_head_dim")
-        latent, value = reader.integer("kv_lora_rank"), reader.integer("v_head_dim")
+        latent = reader.integer("kv_lora_rank")
+        # MiniCPM 3's published configurations leave it out
+        value = reader.optional_integer("v_head_dim") or hidden_size // heads
         rank = reader.optional_integer("q_lora_rank")
         bias = is_set("attention_bias", reader)
 
@@ -250,7 +256,9 @@ class LatentStyle:
             key_value_up=projection("kv_b_proj", latent, heads * (nope + value)),
             output=projection("o_proj", heads * value, hidden_size, bias),
             indexer=self._indexer(reader, hidden_size, rank or hidden_size) if self.indexer else None,
-            rotary_kind=self.rotary_kind,
+            rotary_kind=self.rotary_kind if reader.boolean("rope_interleave", True) else RotaryKind.HALVES,
+            rotates=self.rotates,
+            scales_queries=self.scales_queries,
         )
 
     def _indexer(self, reader: ConfigReader, hidden_size: int, rank: int) -> Indexer:

@@ -77,6 +77,7 @@ class GatedStyle:
     bias: Flag = False
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
     fused: str | None = None
+    inner_norm: bool = False
     dropout: str | None = None
 
     def build(self, reader: ConfigReader, family: Family) -> GatedMlp:
@@ -90,6 +91,8 @@ class GatedStyle:
             up=_linear(family, up, hidden_size, width, bias) if separate else None,
             gate_up=None if self.fused is None else _linear(family, self.fused, hidden_size, 2 * width, bias),
             down=_linear(family, down, width, hidden_size, bias),
+            activation=ACTIVATIONS.get(reader.text("hidden_act", "silu"), ActivationKind.FUSED),
+            inner_norm=family.norm_over(width, reader) if self.inner_norm else None,
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
         )
 
@@ -171,6 +174,8 @@ class ExpertStyle:
     adds_in_float32: Flag = False
     averages: Callable[[ConfigReader], bool] | None = None
     """Whether the experts' result and the shared part's are averaged rather than added."""
+    output_norm: bool = False
+    """The family's norm stands after experts and shared part (A.X-K1)."""
     router_extra: Callable[[ConfigReader, int], tuple[Parameter, ...]] | None = None
 
     def build(self, reader: ConfigReader, family: Family) -> SparseMlp:
@@ -233,6 +238,7 @@ class ExpertStyle:
             averages=self.averages is not None and self.averages(reader),
             latent_down=Projection("fc1_latent_proj", hidden_size, inner) if inner else None,
             latent_up=Projection("fc2_latent_proj", inner, hidden_size) if inner else None,
+            output_norm=family.norm_over(hidden_size, reader) if self.output_norm else None,
         )
 
     def _shared(self, reader: ConfigReader, family: Family, hidden_size: int) -> GatedMlp | PlainMlp | None:

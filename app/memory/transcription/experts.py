@@ -9,6 +9,7 @@ from app.memory.size import per_token
 from app.memory.tape import FLOAT32, Category, GradientRule, Tensor
 from app.memory.transcription.elements import INDEX, Code, elements_of, ranked, tokens
 from app.memory.transcription.mlp import feed_forward, power
+from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
 from app.memory.transcription.routers import route
 
@@ -29,7 +30,8 @@ def experts(code: Code, mlp: SparseMlp, x: Tensor, seen_by_router: Tensor | None
         gate = code.tape.unary(project(code, mlp.shared_gate, x), saves_output=True)
         shared = code.tape.multiply(shared, gate)
     code.tape.until_here(x)
-    return result if shared is None else _together(code, mlp, result, shared)
+    result = result if shared is None else _together(code, mlp, result, shared)
+    return result if mlp.output_norm is None else apply_norm(code, mlp.output_norm, result, mlp.output_norm.width)
 
 
 def _together(code: Code, mlp: SparseMlp, result: Tensor, shared: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ def turn_latent(code: Code, attention: SoftmaxAttention, x: Tensor, heads: int) 
     """DeepSeek's: V3 turns even and odd features apart and joins them; V2 multiplies complex numbers."""
     if attention.rotary_kind is RotaryKind.COMPLEX:
         return _complex(code, x)
+    if attention.rotary_kind is RotaryKind.HALVES:
+        return _turn(code, attention, x, heads)
     tape, half = code.tape, tokens(heads * attention.rotary_dim // 2)
     table = tape.input(lambda w: ZERO, code.policy.stream_width, requires_grad=False)
     first, second = tape.narrow(x, half), tape.narrow(x, half)

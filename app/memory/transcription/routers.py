@@ -35,6 +35,16 @@ def _softmax_of_best_half(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     return code.tape.unary(_best(code.tape, _logits(code, mlp, x), mlp.experts_per_token), saves_output=True)
 
 
+def _softmax_of_all_half(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
+    tape = code.tape
+    logits = _logits(code, mlp, x)
+    # `softmax` is on autocast's float32 list
+    scores = tape.unary(tape.cast(logits, FLOAT32) if tape.autocast is not None else logits, saves_output=True)
+    weights = _best(tape, scores, mlp.experts_per_token)
+    weights = _normalised(tape, weights) if mlp.router.normalises else weights
+    return tape.scale(weights) if mlp.router.scales else weights
+
+
 def _sigmoid(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape = code.tape
     scores = tape.unary(tape.cast(_logits(code, mlp, x), FLOAT32), saves_output=True)
@@ -133,6 +143,7 @@ ROUTERS: Mapping[RouterKind, Callable[[Code, SparseMlp, Tensor], Tensor]] = {
     RouterKind.SOFTMAX_FLOAT32: _in_float32,
     RouterKind.SOFTMAX_ISOLATED: _in_float32,
     RouterKind.SIGMOID_FLOAT32: _in_float32,
+    RouterKind.SOFTMAX_HALF: _softmax_of_all_half,
     RouterKind.SIGMOID: _sigmoid,
     RouterKind.SIGMOID_OF_BEST: _sigmoid_of_best,
     RouterKind.SPARSE_MIXER: _sparse_mixer,

@@ -1,5 +1,6 @@
 """Build the model that a case trains: configuration, quantisation, adapters, checkpointing."""
 
+import importlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -39,11 +40,22 @@ def build_base(case: TraceCase, device: str) -> Any:
     with torch.device(device), no_init_weights():
         torch.set_default_dtype(dtype)
         try:
-            model = AutoModelForCausalLM.from_config(config, **{_DTYPE_ARGUMENT: dtype})
+            model = _causal_model(config).from_config(config, **{_DTYPE_ARGUMENT: dtype})
         finally:
             torch.set_default_dtype(previous)
     model.tie_weights()
     return model
+
+
+def _causal_model(config: Any) -> Any:
+    """What makes causal language models, told of a class that the library's own mapping lacks (Mistral 4)."""
+    kind = type(config)
+    if kind not in AutoModelForCausalLM._model_mapping:
+        modeling = importlib.import_module(kind.__module__.replace("configuration_", "modeling_"))
+        causal = getattr(modeling, kind.__name__.replace("Config", "ForCausalLM"), None)
+        if causal is not None:
+            AutoModelForCausalLM.register(kind, causal)
+    return AutoModelForCausalLM
 
 
 def prepare(case: TraceCase, model: Any) -> Any:
