@@ -30,6 +30,10 @@ class Exchange:
     parameter_bytes: float
     gradient_bytes: float
 
+    def share(self, part: float) -> "Exchange":
+        """Of a GPU that has so much of the model."""
+        return Exchange(parameter_bytes=part * self.parameter_bytes, gradient_bytes=part * self.gradient_bytes)
+
 
 def resolved(cluster: Cluster, method: Method) -> Cluster:
     """A cluster whose strategy is not ``auto``, unless it is of one GPU, where that means ``single``."""
@@ -44,18 +48,27 @@ def _resolved(cluster: Cluster, method: Method) -> Cluster:
 
 
 def data_parallel_degree(cluster: Cluster) -> int:
-    """GPUs that work on different samples at the same time."""
-    return 1 if cluster.strategy in (Strategy.SINGLE, Strategy.DEVICE_MAP) else cluster.num_gpus
+    """GPUs, or groups of them that share a model or its sequences, which work on different samples at the same time."""
+    if cluster.strategy in (Strategy.SINGLE, Strategy.DEVICE_MAP):
+        return 1
+    sharing = cluster.tensor_parallel * cluster.pipeline_parallel * cluster.context_parallel
+    return max(1, cluster.num_gpus // sharing)
+
+
+def sharing_degree(cluster: Cluster) -> int:
+    """GPUs that hold the same weights, or shards of them: those with other samples or other parts of a sequence."""
+    return data_parallel_degree(cluster) * (1 if cluster.strategy is Strategy.DEVICE_MAP else cluster.context_parallel)
 
 
 def optimizer_shards(cluster: Cluster) -> int:
     """Among how many GPUs the optimizer's work is divided."""
-    return data_parallel_degree(cluster) if cluster.strategy in SHARDED_OPTIMIZER else 1
+    return sharing_degree(cluster) if cluster.strategy in SHARDED_OPTIMIZER else 1
 
 
 def exchange_seconds(cluster: Cluster, device: Device, exchange: Exchange, accumulation: int) -> float:
-    """Seconds of exchange in one optimizer step, before any of it is hidden."""
-    degree = data_parallel_degree(cluster)
+    """Seconds in which a GPU exchanges its part of the weights and gradients in one optimizer step, before any of it is
+    hidden."""
+    degree = sharing_degree(cluster)
     if degree == 1:
         return 0.0
     if cluster.strategy in SHARDED:
@@ -63,12 +76,19 @@ def exchange_seconds(cluster: Cluster, device: Device, exchange: Exchange, accum
         volume = accumulation * (gathers * exchange.parameter_bytes + exchange.gradient_bytes)
     else:
         volume = 2 * exchange.gradient_bytes
-    nodes = -(-degree // cluster.gpus_per_node)
+    # Of each part of the model as many GPUs stand side by side in a server, and each part goes over its network.
+    parts = min(cluster.tensor_parallel * cluster.pipeline_parallel, cluster.gpus_per_node)
+    nodes = -(-degree // max(1, cluster.gpus_per_node // parts))
     within = volume * (degree - 1) / degree / (link_bytes_per_second(cluster, device) * LINK_FRACTION)
     if nodes == 1:
         return within
-    network = (cluster.network_gbit_per_second or DEFAULT_NETWORK_GBIT_PER_SECOND) * 1e9 / 8
-    return max(within, volume * (nodes - 1) / nodes / (network * LINK_FRACTION))
+    network = network_bytes_per_second(cluster) * LINK_FRACTION
+    return max(within, parts * volume * (nodes - 1) / nodes / network)
+
+
+def network_bytes_per_second(cluster: Cluster) -> float:
+    """The network between servers, of a server, bytes/s."""
+    return (cluster.network_gbit_per_second or DEFAULT_NETWORK_GBIT_PER_SECOND) * 1e9 / 8
 
 
 def link_bytes_per_second(cluster: Cluster, device: Device) -> float:

@@ -21,6 +21,7 @@ from app.memory.inputs import (
 from app.messages import mark, message
 from app.speed.calibration import COVERAGE, Calibration
 from app.speed.communication import data_parallel_degree, exchange_seconds, exposed_seconds, resolved
+from app.speed.model_parallel import WHOLE, part_of, passing_seconds
 from app.speed.notes import CalibrationNote, calibration_note, cluster_assumptions, run_assumptions
 from app.speed.offload import SPREAD as OFFLOAD_SPREAD
 from app.speed.offload import copy_seconds, optimizer_seconds
@@ -124,7 +125,6 @@ class _Obstacle:
 
 def _obstacle(method: Method, precision: Precision, batch: Batch, cluster: Cluster, device: Device) -> _Obstacle | None:
     half = precision.policy in (PrecisionPolicy.BF16, PrecisionPolicy.BF16_MIXED)
-    parallel = (cluster.tensor_parallel, cluster.pipeline_parallel, cluster.context_parallel, cluster.expert_parallel)
     obstacle = None
     if half and not device.supports_bf16:
         obstacle = _no_bfloat16(device)
@@ -134,8 +134,10 @@ def _obstacle(method: Method, precision: Precision, batch: Batch, cluster: Clust
         obstacle = _Obstacle(message("bitsandbytes does not run on {card}.", card=device.name))
     elif cluster.offload is not Offload.NONE and cluster.offload_target != "cpu":
         obstacle = _Obstacle(mark("Speed with offloading to a disk is not modelled: it depends on the disk."))
-    elif max(parallel) > 1:
-        obstacle = _Obstacle(mark("Speed with tensor, pipeline, context or expert parallelism is not modelled."))
+    elif cluster.expert_parallel > 1:
+        obstacle = _Obstacle(
+            mark("Speed with expert parallelism is not modelled: it depends on how evenly tokens choose experts.")
+        )
     return obstacle
 
 
@@ -204,7 +206,13 @@ def _timing(work: StepWork, batch: Batch, cluster: Cluster, device: Device, cali
     waiting = max(0.0, work.launches * calibration.seconds_per_launch - arithmetic)
     computing = arithmetic + waiting
     exchange = exchange_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
-    exposed, updating = exposed_seconds(exchange, computing), 0.0
+    passing = 0.0
+    if part_of(cluster) is not WHOLE:
+        waiting_for = passing_seconds(cluster, device, work.passing, work.micro_steps)
+        exchange, passing = exchange + waiting_for.hidden, waiting_for.exposed
+        # Another schedule would let a pipeline wait less (arXiv:2104.04473, section 2.2.2), at the least not at all.
+        spread *= work.micro_steps / batch.gradient_accumulation_steps
+    exposed, updating = exposed_seconds(exchange, computing) + passing, 0.0
     if cluster.offload is not Offload.NONE:
         exposed += copy_seconds(cluster, device, work.exchange, batch.gradient_accumulation_steps)
         updating = optimizer_seconds(cluster, work.exchange)

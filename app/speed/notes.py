@@ -1,12 +1,14 @@
 """What stands behind a speed, in words: made once for each class of cards and kind of run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from app.memory.inputs import Cluster, Offload, Strategy
 from app.messages import counted, mark, message
 from app.speed.calibration import Efficiency, Level
-from app.speed.communication import DEFAULT_NETWORK_GBIT_PER_SECOND, data_parallel_degree
+from app.speed.communication import DEFAULT_NETWORK_GBIT_PER_SECOND, sharing_degree
+from app.speed.model_parallel import WHOLE, part_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,8 @@ def cluster_assumptions(cluster: Cluster) -> tuple[str, ...]:
                 "two sources; hosts differ, so the interval is wider."
             )
         )
-    if data_parallel_degree(cluster) > 1:
+    lines.extend(_model_parallel(cluster))
+    if sharing_degree(cluster) > 1:
         lines.append(mark("The exchange between GPUs hides behind up to 90 % of the arithmetic."))
         if cluster.num_gpus > cluster.gpus_per_node and cluster.network_gbit_per_second is None:
             lines.append(
@@ -102,3 +105,20 @@ def cluster_assumptions(cluster: Cluster) -> tuple[str, ...]:
     if cluster.strategy is Strategy.DEVICE_MAP and cluster.num_gpus > 1:
         lines.append(mark("device_map runs one GPU after another: more cards add memory, not speed."))
     return tuple(lines)
+
+
+def _model_parallel(cluster: Cluster) -> Iterator[str]:
+    """On GPUs that share a model or its sequences."""
+    if part_of(cluster) is WHOLE:
+        return
+    if cluster.tensor_parallel > 1:
+        yield mark("GPUs that split a layer's matrices wait for what they pass to each other: nothing of it is hidden.")
+    if cluster.context_parallel > 1:
+        yield mark("GPUs that split a sequence pass its keys and values on while they compute.")
+    if cluster.pipeline_parallel > 1:
+        yield message(
+            "A pipeline of {stages} stages, one forward and one backward by turns, idles for {idle} micro-batches' time "
+            "a step; the interval reaches to a schedule without that. No published run of a pipeline is at hand.",
+            stages=cluster.pipeline_parallel,
+            idle=cluster.pipeline_parallel - 1,
+        )

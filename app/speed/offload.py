@@ -8,7 +8,7 @@ from typing import Final
 
 from app.memory.device import Device
 from app.memory.inputs import Cluster, Offload
-from app.speed.communication import Exchange, data_parallel_degree
+from app.speed.communication import Exchange, sharing_degree
 
 LINK_SHARE: Final = 0.11
 """Of the card's PCIe bandwidth, that copies to and from the host reach beyond what the arithmetic hides."""
@@ -26,7 +26,7 @@ PASSES: Final = 2
 
 def copy_seconds(cluster: Cluster, device: Device, exchange: Exchange, accumulation: int) -> float:
     """Seconds that a rank's shard of parameters and gradients travels between host and card in one optimizer step."""
-    degree = data_parallel_degree(cluster)
+    degree = sharing_degree(cluster)
     moved = accumulation * exchange.gradient_bytes / degree
     if cluster.offload in PARAMETERS:
         moved += accumulation * PASSES * exchange.parameter_bytes / degree
@@ -40,4 +40,4 @@ def optimizer_seconds(cluster: Cluster, exchange: Exchange) -> float:
     """Seconds of the optimizer's step on the host; nothing where it runs on the card."""
     if cluster.offload not in OPTIMIZER:
         return 0.0
-    return exchange.gradient_bytes / data_parallel_degree(cluster) * SECONDS_PER_GRADIENT_BYTE
+    return exchange.gradient_bytes / sharing_degree(cluster) * SECONDS_PER_GRADIENT_BYTE

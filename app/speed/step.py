@@ -13,6 +13,7 @@ from app.memory.architecture import Architecture
 from app.memory.device import Device
 from app.memory.inputs import AttentionImplementation, Batch, Cluster, Method, PrecisionPolicy, Strategy
 from app.speed.communication import Exchange, optimizer_shards
+from app.speed.model_parallel import WHOLE, Passing, part_of
 from app.speed.offload import OPTIMIZER
 from app.speed.shape import AttentionShape, RunShape, run_shape
 from app.speed.work import KernelStack
@@ -64,7 +65,11 @@ class StepWork(NamedTuple):
     skips_masked: bool
     """False where no flash kernel runs, so that scores which the causal mask hides are computed too."""
     exchange: Exchange
-    """What the GPUs exchange in a micro-step, if there are several."""
+    """What the GPUs that hold the same weights exchange in a micro-step, if there are several."""
+    passing: Passing
+    """What those that share a model pass to each other in a micro-step, before it is shared out."""
+    micro_steps: int
+    """With those that a pipeline idles."""
 
 
 def step_work(
@@ -96,12 +101,14 @@ def work_of(
     if rate is None:
         return None
     bandwidth = device.memory_bandwidth_bytes_per_second
-    times = batch.gradient_accumulation_steps
+    part, useful = part_of(cluster), batch.gradient_accumulation_steps
+    micro_steps = useful + part.bubbles
+    times, weighing, heading = micro_steps * part.layers, micro_steps * part.weights, micro_steps * part.head
     attention, flash = shape.attention, device.supports_flash_attention_2 or batch.attention is not SDPA
     attention_flops = attention.flops if flash else attention.whole_flops
-    matmul, weights = times * shape.matmul_flops / rate, times * shape.matmul_bytes / bandwidth
+    matmul, weights = times * shape.matmul_flops / rate, weighing * shape.matmul_bytes / bandwidth
     attending = times * _attention_seconds(attention, device, rate, flash=flash)
-    head, logits = times * shape.head_flops / rate, times * shape.head_bytes / bandwidth
+    head, logits = heading * shape.head_flops / rate, heading * shape.head_bytes / bandwidth
     parts = [
         (PartName.MATMUL, max(matmul, weights)),
         (PartName.ATTENTION, attending),
@@ -110,22 +117,25 @@ def work_of(
     ]
     if shape.dequantised_bytes:
         seconds = shape.dequantised_bytes / (bandwidth * dequantisation_bandwidth_fraction)
-        parts.append((PartName.DEQUANTISATION, times * seconds))
+        parts.append((PartName.DEQUANTISATION, weighing * seconds))
     if shape.cast_bytes:
-        parts.append((PartName.WEIGHT_CASTS, times * shape.cast_bytes / bandwidth))
+        parts.append((PartName.WEIGHT_CASTS, weighing * shape.cast_bytes / bandwidth))
     if cluster.offload not in OPTIMIZER:
-        parts.append((PartName.OPTIMIZER, shape.optimizer_bytes / optimizer_shards(cluster) / bandwidth))
+        updated = part.weights * shape.optimizer_bytes / optimizer_shards(cluster)
+        parts.append((PartName.OPTIMIZER, updated / bandwidth))
     arithmetic = attending + (matmul if matmul >= weights else 0.0) + (head + logits if head >= logits else 0.0)
     return StepWork(
         parts=parts,
         arithmetic_seconds=arithmetic,
         roofline_seconds=sum([seconds for _, seconds in parts]),
-        launches=times * shape.launches,
-        model_flops=times * (shape.model_matmul_flops + attention.model_flops + shape.model_head_flops),
-        hardware_flops=times * (shape.matmul_flops + attention_flops + shape.head_flops),
+        launches=round(micro_steps * part.launches * shape.launches),
+        model_flops=useful * part.useful * (shape.model_matmul_flops + attention.model_flops + shape.model_head_flops),
+        hardware_flops=useful * part.useful * (shape.matmul_flops + attention_flops + shape.head_flops),
         rate=rate,
         skips_masked=attention_flops < attention.whole_flops,
-        exchange=shape.exchange,
+        exchange=shape.exchange if part is WHOLE else shape.exchange.share(part.weights),
+        passing=shape.passing,
+        micro_steps=micro_steps,
     )
 
 

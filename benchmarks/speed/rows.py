@@ -326,5 +326,5 @@ def _stack(framework: str) -> KernelStack:
         return KernelStack.COMPILED
     if ("foak" in framework and "accelerated-peft" in framework) or "te+triton" in framework:
         return KernelStack.FUSED_ADAPTERS
-    fused = ("foak", "liger", "llm-foundry", "internevo", "fused", "te+triton", "automodel", "xtuner")
+    fused = ("foak", "liger", "megatron", "llm-foundry", "internevo", "fused", "te+triton", "automodel", "xtuner")
     return KernelStack.FUSED if any(mark in framework for mark in fused) else KernelStack.EAGER

@@ -18,6 +18,7 @@ from benchmarks.speed.evaluation import (
     leave_one_source_out,
 )
 from benchmarks.speed.fitting import fit
+from benchmarks.speed.model_parallel import print_model_parallel
 from benchmarks.speed.offload import print_offload
 from benchmarks.speed.pairs import Pair, pairs
 from benchmarks.speed.report import FACTOR, coverage, grouped, reasons, summary
@@ -44,6 +45,7 @@ def main() -> None:
     print_sweeps()
     print_article()
     print_offload()
+    print_model_parallel()
     print_timing()
 
 

@@ -160,7 +160,7 @@ def test_a_card_with_neither_half_precision_runs_float32() -> None:
 def test_what_is_not_modelled_has_no_speed_and_says_why() -> None:
     to_a_disk = Cluster(offload=Offload.OPTIMIZER, offload_target="nvme")
     assert "offloading to a disk" in unsupported("h100-sxm", cluster=to_a_disk).reason
-    assert "tensor" in unsupported("h100-sxm", cluster=Cluster(num_gpus=2, tensor_parallel=2)).reason
+    assert "expert" in unsupported("h100-sxm", cluster=Cluster(num_gpus=2, expert_parallel=2)).reason
     without = replace(DEVICES["h100-sxm"], supports_bitsandbytes=False)
     assert "bitsandbytes" in unsupported(without, MethodKind.QLORA).reason
     assert "dense rate" in unsupported("gb10").reason
