@@ -117,8 +117,8 @@ def _model_parallel(cluster: Cluster) -> Iterator[str]:
         yield mark("GPUs that split a sequence pass its keys and values on while they compute.")
     if cluster.pipeline_parallel > 1:
         yield message(
-            "A pipeline of {stages} stages, one forward and one backward by turns, idles for {idle} micro-batches' time "
-            "a step; the interval reaches to a schedule without that. No published run of a pipeline is at hand.",
+            "A pipeline of {stages} stages, one forward and one backward by turns, idles for {idle} micro-batches' "
+            "time a step; the interval reaches to a schedule without that. No published run of a pipeline is at hand.",
             stages=cluster.pipeline_parallel,
             idle=cluster.pipeline_parallel - 1,
         )
