@@ -104,7 +104,8 @@ class Policy:
             return AttentionPath.MATH
         if attention.value_head_dim != attention.head_dim or attention.head_dim > WIDEST_FLASH_HEAD:
             return AttentionPath.EFFICIENT
-        masked = self.padded or (attention.window is not None and attention.window <= sequence_length)
+        windowed = attention.window is not None and attention.window <= sequence_length
+        masked = self.padded or windowed or attention.selects
         if masked:
             return AttentionPath.EFFICIENT
         if self.attention_width == HALF:

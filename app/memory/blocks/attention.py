@@ -108,6 +108,11 @@ class Attention:
     """Learned scalars beside the block (Mllama's cross-attention)."""
 
     @property
+    def selects(self) -> bool:
+        """A scorer chooses which tokens each one sees, which always takes a mask."""
+        return False
+
+    @property
     def hands_weights_on(self) -> bool:
         """The layer returns its attention weights, which the model's loop holds until the next layer returns."""
         return self.alibi_in_product or self.float32_scores
@@ -208,6 +213,11 @@ class LatentAttention:
     shifted_scores: bool = False
     scores_softcap: bool = False
     float32_scores: bool = False
+
+    @property
+    def selects(self) -> bool:
+        """A scorer chooses which tokens each one sees, which always takes a mask."""
+        return self.indexer is not None
 
     @property
     def num_key_value_heads(self) -> int:

@@ -72,6 +72,6 @@ LATENT: Mapping[str, Family] = {
             "index_n_heads": 32,
             "index_head_dim": 128,
         },
-        note="Multi-token-prediction layers and the scores of sparse attention's indexer are left out.",
+        note=DEEPSEEK_V3.note,
     ),
 }

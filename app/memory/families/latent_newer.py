@@ -10,10 +10,7 @@ from app.memory.families.latent import DEEPSEEK_V3
 from app.memory.families.llama_like import BIASED_GATED, GATED
 from app.memory.families.mlp import ExpertStyle, shared_by_count
 from app.memory.families.plans import after_first_dense, by_layer_type
-from app.memory.families.sparse import QWEN_NAMES, SIGMOID_EXPERTS
-from app.messages import mark
-
-INDEXER_NOTE = mark("The scores of sparse attention's indexer are left out.")
+from app.memory.families.sparse import SIGMOID_EXPERTS
 
 LATENT_NEWER: Mapping[str, Family] = {
     "mistral4": Family(
@@ -25,11 +22,9 @@ LATENT_NEWER: Mapping[str, Family] = {
                 normalises="norm_topk_prob",
                 scales=True,
                 shared=shared_by_count("n_shared_experts"),
-                converted="qwen2_moe",
             ),
         },
         plan=by_layer_type(sparse=after_first_dense),
-        converted_names=QWEN_NAMES,
         defaults={
             "q_lora_rank": 1024,
             "kv_lora_rank": 256,
@@ -79,6 +74,6 @@ LATENT_NEWER: Mapping[str, Family] = {
         DEEPSEEK_V3,
         mixers={"full_attention": LatentStyle(indexer=True)},
         defaults={**DEEPSEEK_V3.defaults, "q_lora_rank": 1536, "index_n_heads": 64, "index_head_dim": 128},
-        note=INDEXER_NOTE,
+        note=None,
     ),
 }

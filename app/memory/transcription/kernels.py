@@ -57,7 +57,7 @@ def _flash(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, 
 
 def _efficient(code: Code, attention: SoftmaxAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The memory-efficient kernel: as flash, with repeated key/value heads and a dense mask where there is one."""
-    masked = code.policy.padded or attention.window is not None
+    masked = code.policy.padded or attention.window is not None or attention.selects
     key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
     query, key, value = _to_kernel(code, query, key, value)
     return code.tape.record(

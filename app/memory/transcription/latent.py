@@ -1,9 +1,10 @@
 """Latent attention, line by line: transformers 5.23 ``models/deepseek_v3/modeling_deepseek_v3.py``."""
 
-from app.memory.architecture import LatentAttention
+from app.memory.architecture import Indexer, LatentAttention
 from app.memory.policy import AttentionPath
-from app.memory.tape import Tensor
-from app.memory.transcription.elements import Code, tokens
+from app.memory.size import per_token
+from app.memory.tape import FLOAT32, Tensor
+from app.memory.transcription.elements import Code, pairs, tokens
 from app.memory.transcription.kernels import KERNELS
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
@@ -28,6 +29,8 @@ def attend_latent(code: Code, attention: LatentAttention, x: Tensor) -> Tensor:
     own, value = tape.split(expanded, tokens(heads * attention.nope_head_dim), tokens(attention.value_width))
     # written into an empty tensor in two copies: backward copies the gradient for each
     key = tape.record((own, shared), tokens(attention.key_value_width), own.width, backward_temporary=own.size)
+    if attention.indexer is not None:
+        _score(code, attention.indexer)
     mixed = KERNELS[code.path](code, attention, query, key, value)
     if code.path is AttentionPath.FLASH:
         # its output takes the layout of the query, which concatenation made head-major
@@ -36,6 +39,19 @@ def attend_latent(code: Code, attention: LatentAttention, x: Tensor) -> Tensor:
         mixed = tape.multiply(mixed, tape.unary(project(code, attention.gate, x), saves_output=True))
     tape.until_here(compressed, query, key, value)
     return project(code, attention.output, mixed)
+
+
+def _score(code: Code, indexer: Indexer) -> None:
+    """``*Indexer.forward``, without gradients.
+
+    A batched product writes the keys out for every query; then the scores of each head stand beside scaled ones.
+    """
+    tape, heads, features = code.tape, indexer.weights.out_features, indexer.key.out_features
+    stream, width = code.policy.stream_width, tape.autocast or FLOAT32
+    # queries as they are projected, turned and upcast stand by meanwhile
+    queries = per_token(heads * features * (2 * stream + FLOAT32 + (tape.autocast or 0)))
+    products = pairs(heads + max(features, heads))(width)
+    tape.fresh(tokens(heads * features), width, forward_temporary=products + queries)
 
 
 def _query(code: Code, attention: LatentAttention, x: Tensor) -> Tensor:

@@ -40,22 +40,20 @@ def build_base(case: TraceCase, device: str) -> Any:
     with torch.device(device), no_init_weights():
         torch.set_default_dtype(dtype)
         try:
-            model = _causal_model(config).from_config(config, **{_DTYPE_ARGUMENT: dtype})
+            model = _from_config(config, dtype)
         finally:
             torch.set_default_dtype(previous)
     model.tie_weights()
     return model
 
 
-def _causal_model(config: Any) -> Any:
-    """What makes causal language models, told of a class that the library's own mapping lacks (Mistral 4)."""
+def _from_config(config: Any, dtype: Any) -> Any:
+    """The causal language model, also of a family that the library's own mapping lacks (Mistral 4)."""
     kind = type(config)
-    if kind not in AutoModelForCausalLM._model_mapping:
-        modeling = importlib.import_module(kind.__module__.replace("configuration_", "modeling_"))
-        causal = getattr(modeling, kind.__name__.replace("Config", "ForCausalLM"), None)
-        if causal is not None:
-            AutoModelForCausalLM.register(kind, causal)
-    return AutoModelForCausalLM
+    if kind in AutoModelForCausalLM._model_mapping:
+        return AutoModelForCausalLM.from_config(config, **{_DTYPE_ARGUMENT: dtype})
+    modeling = importlib.import_module(kind.__module__.replace("configuration_", "modeling_"))
+    return getattr(modeling, kind.__name__.replace("Config", "ForCausalLM"))._from_config(config, dtype=dtype)
 
 
 def prepare(case: TraceCase, model: Any) -> Any:
