@@ -4,8 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.fuzz.run import run
+
+EARLIER: Final = "## What earlier runs found"
+"""From this heading on, a record is written by hand and kept."""
+
+
+def _earlier(record: Path) -> str:
+    text = record.read_text(encoding="utf-8") if record.exists() else ""
+    _, heading, found = text.partition(f"\n{EARLIER}\n")
+    return f"{heading}{found}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -20,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     text = record.text()
     print(text)
     if asked.record:
-        asked.record.write_text(text, encoding="utf-8")
+        asked.record.write_text(text + _earlier(asked.record), encoding="utf-8")
     return 0 if record.is_good else 1
 
 

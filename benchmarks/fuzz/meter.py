@@ -1,26 +1,48 @@
-"""What is counted of every input: how long it took, what went wrong, and what the process holds afterwards."""
+"""What is counted of every input: how long it took, and what went wrong."""
 
-import ctypes
-import gc
-import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 LATE_SECONDS: Final = 1.0
-"""Of this process's CPU time, which neighbours on the machine do not lengthen."""
+"""Of CPU time of the process that computes, which neighbours on the machine do not lengthen."""
 STUCK_SECONDS: Final = 10.0
 """By the clock, for what waits instead of computing."""
-_CACHED: Final = type(cache(len))
-MADE_ONCE: Final = 16
-"""A cache of at most so many keeps what does not depend on what is asked."""
 SHOWN: Final = 400
 """Characters kept of an input that failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one input, as the process tells that took it."""
+
+    seconds: float
+    """Of CPU time."""
+    by_clock_seconds: float
+    failed_at: str | None = None
+    """What was raised, and where; None where nothing was."""
+    says: str = ""
+    answer: Any = None
+
+
+def measured(call: Callable[[], Any]) -> Outcome:
+    """Take one input."""
+    answer, failed_at, says = None, None, ""
+    clock, started = time.perf_counter(), time.process_time()
+    try:
+        answer = call()
+    except Exception as error:  # whatever it is, it is what this looks for
+        failed_at, says = _place(error), str(error)[:SHOWN]
+    return Outcome(
+        by_clock_seconds=time.perf_counter() - clock,
+        seconds=time.process_time() - started,
+        failed_at=failed_at,
+        says=says,
+        answer=answer,
+    )
 
 
 @dataclass
@@ -46,40 +68,20 @@ class Seen:
         self.failures = other.failures | self.failures
         self.late += other.late
 
-    def measured(self, call: Callable[[], Any], shown: Callable[[], str]) -> None:
+    def count(self, outcome: Outcome, shown: Callable[[], str]) -> None:
         """Count one input."""
         self.inputs += 1
-        clock, started = time.perf_counter(), time.process_time()
-        try:
-            call()
-        except Exception as error:  # whatever it is, it is what this looks for
+        self.seconds += outcome.seconds
+        self.slowest_seconds = max(self.slowest_seconds, outcome.seconds)
+        self.slowest_by_clock_seconds = max(self.slowest_by_clock_seconds, outcome.by_clock_seconds)
+        if outcome.failed_at is not None:
             self.failed += 1
-            self.failures.setdefault(_place(error), f"{str(error)[:SHOWN]} ← {shown()[:SHOWN]}")
-        by_clock, taken = time.perf_counter() - clock, time.process_time() - started
-        self.seconds += taken
-        self.slowest_seconds = max(self.slowest_seconds, taken)
-        self.slowest_by_clock_seconds = max(self.slowest_by_clock_seconds, by_clock)
-        if taken > LATE_SECONDS or by_clock > STUCK_SECONDS:
-            self.late.append(f"{taken:.2f} s of CPU, {by_clock:.2f} s by the clock: {shown()[:SHOWN]}")
+            self.failures.setdefault(outcome.failed_at, f"{outcome.says} ← {shown()[:SHOWN]}")
+        if outcome.seconds > LATE_SECONDS or outcome.by_clock_seconds > STUCK_SECONDS:
+            took = f"{outcome.seconds:.2f} s of CPU, {outcome.by_clock_seconds:.2f} s by the clock"
+            self.late.append(f"{took}: {shown()[:SHOWN]}")
 
 
 def _place(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
-
-
-def settled_bytes() -> int:
-    """What this process holds once the application's caches of what was asked are empty: what grows is lost (Linux).
-
-    What is made once a process (templates, languages, tables) stays: a service does not forget it either, and a cache
-    without a bound that grew would be seen.
-    """
-    for name, module in tuple(sys.modules.items()):
-        if name.startswith("app."):
-            for value in tuple(vars(module).values()):
-                if isinstance(value, _CACHED) and (value.cache_parameters()["maxsize"] or 0) > MADE_ONCE:
-                    value.cache_clear()
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,12 +1,14 @@
-"""One run: every target by turns, in one process or several."""
+"""One run: every target by turns, from one process or several, each to a service in a process of its own."""
 
-import logging
 import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from math import ceil
@@ -18,9 +20,11 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 
 from benchmarks.fuzz import stateful
-from benchmarks.fuzz.meter import Seen, settled_bytes
-from benchmarks.fuzz.record import Memory, Record
-from benchmarks.fuzz.service import service
+from benchmarks.fuzz.doors import Kind
+from benchmarks.fuzz.holding import Held
+from benchmarks.fuzz.meter import Seen
+from benchmarks.fuzz.record import Record
+from benchmarks.fuzz.subject import Subject, subject
 from benchmarks.fuzz.targets import Target, targets
 
 ROUND: Final = 2_000
@@ -29,15 +33,15 @@ TURNS: Final = 6
 """Every target has its turn so often, so that all of them are warm when memory is first read."""
 WARM_TURNS: Final = 3
 """What is loaded once is loaded by half of them: what grows afterwards is what must not."""
-Part = tuple[dict[str, Seen], list[Memory]]
-"""What one process saw, and what it held after each turn."""
+Part = tuple[dict[Kind, Seen], list[Held]]
+"""What one process saw, and what its subject held after each turn."""
 PACKAGES: Final = ("hypothesis", "schemathesis", "fastapi", "starlette", "pydantic", "sqlalchemy")
 
 
-def _generated(target: Target, seen: Seen, count: int, seed: int) -> None:
+def _generated(target: Target, sent_to: Subject, seen: Seen, count: int, seed: int) -> None:
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=-(-count // len(target.doors)),
+        max_examples=ceil(count / sent_to.doors[target.kind]),
         phases=[Phase.generate],
         deadline=None,
         database=None,
@@ -45,8 +49,8 @@ def _generated(target: Target, seen: Seen, count: int, seed: int) -> None:
     )
     @hypothesis.given(target.inputs)
     def send(value: Any) -> None:
-        for door in target.doors:
-            seen.measured(partial(door, value), lambda: repr(value))
+        for outcome in sent_to.take(target.kind, value):
+            seen.count(outcome, lambda: repr(value))
 
     send()
 
@@ -60,22 +64,22 @@ def _until(seen: Seen, wanted: int, seed: int, one: Callable[[int, int], None]) 
 def one_process(inputs: int, seed: int) -> Part:
     """Every target, by turns."""
     memory = []
-    logging.getLogger("app").setLevel(logging.CRITICAL)  # tracebacks are in the record
-    with tempfile.TemporaryDirectory(prefix="vram-fit-fuzz-") as folder, service(Path(folder)) as served:
-        doors = targets(served)
-        seen = {door.name: Seen() for door in doors} | {stateful.NAME: Seen()}
-        machine = stateful.state_machine(served, seen[stateful.NAME])
-        shares = {door.name: door.percent / 100 for door in doors}
-        shares[stateful.NAME] = 1 - sum(shares.values())
+    with tempfile.TemporaryDirectory(prefix="vram-fit-fuzz-") as folder, subject(Path(folder)) as sent_to:
+        seen = {kind: Seen() for kind in Kind}
+        rounds = {
+            target.kind: (target.percent / 100, partial(_generated, target, sent_to, seen[target.kind]))
+            for target in targets()
+        }
+        chains = partial(stateful.one_round, stateful.state_machine(sent_to, seen[Kind.CHAIN]))
+        rounds[Kind.CHAIN] = 1 - sum(share for share, _ in rounds.values()), chains
         for turn in range(1, TURNS + 1):
-            for door in doors:
-                wanted = ceil(inputs * shares[door.name] * turn / TURNS)
-                _until(seen[door.name], wanted, seed, partial(_generated, door, seen[door.name]))
-            wanted = ceil(inputs * shares[stateful.NAME] * turn / TURNS)
-            _until(seen[stateful.NAME], wanted, seed, partial(stateful.one_round, machine))
-            memory.append(Memory(inputs=sum(one.inputs for one in seen.values()), resident_bytes=settled_bytes()))
+            for kind, (share, one) in rounds.items():
+                _until(seen[kind], ceil(inputs * share * turn / TURNS), seed, one)
+            memory.append(replace(sent_to.held(), inputs=sum(one.inputs for one in seen.values())))
             print(
-                f"{memory[-1].inputs:,} inputs, {memory[-1].resident_bytes / 1e6:.0f} MB", file=sys.stderr, flush=True
+                f"{memory[-1].inputs:,} inputs, {memory[-1].resident_bytes / 1e6:.1f} MB, {memory[-1].blocks:,} blocks",
+                file=sys.stderr,
+                flush=True,
             )
     return seen, memory
 
@@ -89,19 +93,37 @@ def run(inputs: int, seed: int, processes: int = 1) -> Record:
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             parts = list(pool.map(one_process, shares, seeds))
-    seen: dict[str, Seen] = {}
+    seen: dict[Kind, Seen] = {}
     for part, _ in parts:
-        for name, one in part.items():
-            seen.setdefault(name, Seen()).add(one)
-    memory = [
-        Memory(inputs=sum(one.inputs for one in turn), resident_bytes=sum(one.resident_bytes for one in turn))
-        for turn in zip(*(held for _, held in parts), strict=True)
-    ]
+        for kind, one in part.items():
+            seen.setdefault(kind, Seen()).add(one)
+    memory = [_together(turn) for turn in zip(*(held for _, held in parts), strict=True)]
     return Record(
         seen=seen,
         memory=memory,
         warm=memory[WARM_TURNS - 1],
         seeds=seeds,
         seconds=time.monotonic() - began,
+        program=_program(),
         versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     )
+
+
+def _together(several: Sequence[Held]) -> Held:
+    return Held(
+        inputs=sum(one.inputs for one in several),
+        resident_bytes=sum(one.resident_bytes for one in several),
+        blocks=sum(one.blocks for one in several),
+        by_type=sum((one.by_type for one in several), Counter[str]()),
+        generators=tuple(sorted({name for one in several for name in one.generators})),
+    )
+
+
+def _program() -> str:
+    """The commit that ran."""
+    words = ("git", "describe", "--always", "--exclude=*", "--dirty= with changes")
+    folder = Path(__file__).parent
+    try:
+        return subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "of no commit"

@@ -1,7 +1,7 @@
 """The whole application in this process, over an SQLite file with the bundled catalogue, asked without a network."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,9 +20,30 @@ from app.settings import Settings
 
 TODAY: Final = date(2026, 11, 24)
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 
 class AnswerError(Exception):
     """An answer that says it is our fault."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request, as it is sent: ``target`` is the path and the query."""
+
+    method: str
+    target: bytes
+    content: bytes = b""
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back, as it was sent: compressed where the headers say so."""
+
+    status: int
+    headers: Headers
+    content: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +56,26 @@ class Service:
     _loop: asyncio.AbstractEventLoop
     _client: httpx.AsyncClient
 
+    def send(self, asked: Asked) -> Answer:
+        """Send one request. Raises whatever escaped the application."""
+        return self._loop.run_until_complete(self._send(asked))
+
     def ask(self, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """Send one request. Raises :class:`AnswerError` for a 5xx, and whatever escaped the application."""
+        named = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        target = path.encode("ascii", "backslashreplace")
+        answer = self.send(Asked(method=method, target=target, content=content, headers=named))
+        if answer.status >= 500:
+            text = httpx.Response(answer.status, headers=list(answer.headers), content=answer.content).text
+            raise AnswerError(f"{answer.status} {text[:120]}")
+
+    async def _send(self, asked: Asked) -> Answer:
         # A client would quote what is no address; the raw path is sent as it is.
-        url = httpx.URL("http://testserver/").copy_with(raw_path=path.encode("ascii", "backslashreplace"))
-        request = self._client.build_request(method, url, content=content, headers=headers)
-        answer = self._loop.run_until_complete(self._client.send(request))
-        if answer.status_code >= 500:
-            raise AnswerError(f"{answer.status_code} {answer.text[:120]}")
+        url = httpx.URL("http://testserver/").copy_with(raw_path=asked.target)
+        request = self._client.build_request(asked.method, url, content=asked.content, headers=list(asked.headers))
+        answer = await self._client.send(request, stream=True)
+        content = b"".join([part async for part in answer.aiter_raw()])
+        return Answer(status=answer.status_code, headers=answer.headers.raw, content=content)
 
 
 @contextmanager

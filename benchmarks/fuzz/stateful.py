@@ -1,6 +1,7 @@
 """schemathesis: chains of calls over the whole OpenAPI document, each taking up what earlier ones answered."""
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 
@@ -11,30 +12,72 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import positive_data_acceptance
 from schemathesis.core.failures import FailureGroup
+from starlette.types import Receive, Scope, Send
 
-from benchmarks.fuzz.meter import Seen
-from benchmarks.fuzz.service import Service
+from benchmarks.fuzz.meter import Outcome, Seen
+from benchmarks.fuzz.service import Answer, Asked
+from benchmarks.fuzz.subject import Subject
 
-NAME: Final = "chains of API calls (schemathesis, stateful)"
 STEPS: Final = 20
 """Calls in one chain at most."""
 CHAINS_A_ROUND: Final = 50
+_ESCAPED: Final = Answer(status=500, headers=(), content=b"")
+"""What a server would answer in place of an exception that escaped the application."""
 
 
-def state_machine(service: Service, seen: Seen) -> Any:
-    """The machine of schemathesis with the operator's key on every call, which measures and counts."""
-    schema = schemathesis.openapi.from_asgi("/openapi.json", service.app)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Distant:
+    """The application of the other process, called as if it were in this one."""
+
+    subject: Subject
+    outcomes: list[Outcome] = field(default_factory=list)
+    """Of the requests since it was last emptied."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; what belongs to the start and the end of a server is not needed twice."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        query = scope["query_string"]
+        outcome = self.subject.answer(
+            Asked(
+                method=scope["method"],
+                target=scope["raw_path"] + (b"?" + query if query else b""),
+                content=await _whole(receive),
+                headers=[(bytes(name), bytes(value)) for name, value in scope["headers"]],
+            )
+        )
+        self.outcomes.append(outcome)
+        answer: Answer = outcome.answer or _ESCAPED
+        await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+        await send({"type": "http.response.body", "body": answer.content})
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts, goes_on = [], True
+    while goes_on:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        goes_on = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def state_machine(subject: Subject, seen: Seen) -> Any:
+    """The machine of schemathesis with the operator's key on every call, which counts."""
+    distant = Distant(subject=subject)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", distant)
     base: Any = schema.as_state_machine()
-    headers = {"authorization": f"Bearer {service.key}"}
+    headers = {"authorization": f"Bearer {subject.key}"}
 
-    class Measured(base):  # type: ignore[misc]
+    class Counted(base):  # type: ignore[misc]
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:
             return {"headers": headers}
 
         def call(self, case: Any, **kwargs: Any) -> Any:
-            answered: list[Any] = []
-            seen.measured(lambda: answered.append(case.call(**kwargs)), case.as_curl_command)
-            return answered[-1]
+            distant.outcomes.clear()
+            answer = case.call(**kwargs)
+            for outcome in distant.outcomes:
+                seen.count(outcome, case.as_curl_command)
+            return answer
 
         def validate_response(self, response: Any, case: Any, **kwargs: Any) -> None:
             # What the schema allows may still be refused: it knows neither the catalogue nor what contradicts what.
@@ -46,7 +89,7 @@ def state_machine(service: Service, seen: Seen) -> Any:
                     title = f"{type(failure).__name__} at {case.method} {case.path}: {str(failure)[:300]}"
                     seen.failures.setdefault(title, case.as_curl_command()[:400])
 
-    return Measured
+    return Counted
 
 
 def one_round(machine: Any, calls: int, seed: int) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from app.catalogue.offer_files import COLUMNS, SYNONYMS
 from app.catalogue.snapshot import Snapshot
 from app.memory.config import ALIASES
-from app.request import CompareRequest, RecommendRequest, Run, names_of
+from app.request import Run, names_of
 
 WORDS: Final = st.sampled_from(
     [
@@ -144,9 +144,6 @@ def pairs(model: type[BaseModel]) -> st.SearchStrategy[list[tuple[str, str]]]:
     some = st.lists(st.tuples(names, _value()), max_size=6)
     first = st.sampled_from(["llama-3-8b", "qwen2.5-7b", "mixtral-8x7b-v0.1"]).map(lambda slug: [("model", slug)])
     return st.builds(lambda start, rest: start + rest, first | st.just([]), some)
-
-
-REQUESTS: Final = (Run, RecommendRequest, CompareRequest)
 
 
 def damaged(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
