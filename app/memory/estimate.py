@@ -157,6 +157,7 @@ def on_card(estimate: MemoryEstimate, device: Device | None) -> MemoryEstimate:
         required=estimate.required.beside(change),
         overheads=(slack, overhead(OverheadName.CUDA_CONTEXT, outside.bytes + change.typical_bytes)),
         breakdown=lambda: estimate.phases,  # made once for all of these cards
+        peaks=lambda: estimate.peak,
         grows=lambda: estimate.growth,
     )
 
@@ -293,6 +294,7 @@ def _estimate_rank(placed: _Rank, layout: Layout, context: Outside) -> MemoryEst
         assumptions=assumptions_of(architecture, placed.method, placed.policy, batch, layout),
         warnings=warnings_of(architecture, placed.policy),
         breakdown=lambda: tuple([phase.broken_down(batch) for phase in phases]),
+        peaks=lambda: peak.broken_down(batch),
         grows=placed.growth,
         requires=partial(_requires, placed, layout, peak.bytes),
         explains=lambda: formulas(peak.broken_down(batch).components, _explained(placed, layout, peak)),

@@ -150,6 +150,8 @@ class MemoryEstimate:
     warnings: tuple[Notice, ...]
     breakdown: Callable[[], tuple[Phase, ...]] = field(repr=False, compare=False)
     """Makes ``phases``, which are often not asked for."""
+    peaks: Callable[[], Phase] = field(repr=False, compare=False)
+    """Makes that of them which is the peak."""
     grows: Callable[[], Growth] = field(repr=False, compare=False)
     """Makes ``growth``, likewise."""
     explains: Callable[[], Formulas] = field(repr=False, compare=False)
@@ -170,4 +172,9 @@ class MemoryEstimate:
     @property
     def components(self) -> tuple[Component, ...]:
         """Those of the peak phase; they sum to ``peak_allocated_bytes``."""
-        return next(phase.components for phase in self.phases if phase.name is self.peak_phase)
+        return self.peak.components
+
+    @cached_property
+    def peak(self) -> Phase:
+        """The phase that decides."""
+        return self.peaks()

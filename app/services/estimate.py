@@ -1,8 +1,8 @@
 """One request, one result."""
 
-from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
+from functools import cached_property
 from typing import Final
 
 from app.catalogue.facts import CatalogueGpu
@@ -42,12 +42,66 @@ class Advice(Enum):
     """Also what changes the result beside what does not, and what the room on a card is good for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Outlook:
-    """A run's estimate without its list of cards, and the catalogue's cards, which tell more as they are asked."""
+    """One run on the card it names, if it names one, and on all others: what nobody asks for is not worked out."""
 
-    result: EstimateResult
-    cards: Cards
+    def __init__(self, assessment: Assessment, advice: Advice) -> None:
+        """Raises :class:`app.request.RequestError` for a run that the memory model refuses."""
+        self.method: Final = assessment.run.method
+        self._assessment, self._advice = assessment, advice
+        self._gpu = find_gpu(assessment.run.gpu, assessment.snapshot) if assessment.run.gpu else None
+        self.verdict: VerdictReport | None = None
+        """Of the card that the run names."""
+        if self._gpu is None:
+            self.memory = assessment.memory()
+        else:
+            self.memory, status, reason = assessment.judged(self._gpu)
+            self.verdict = verdict_report(self.memory, self._gpu, status, reason)
+
+    @cached_property
+    def cards(self) -> Cards:
+        """The catalogue's cards, which tell more as they are asked."""
+        return cards_on_run(self._assessment)
+
+    @cached_property
+    def result(self) -> EstimateResult:
+        """All that is said of the run, without its list of cards."""
+        return self.listing(())
+
+    def listing(self, gpus: tuple[CardFit, ...]) -> EstimateResult:
+        """The same with a list of cards."""
+        assessment, gpu, verdict, memory = self._assessment, self._gpu, self.verdict, self.memory
+        given, snapshot = assessment.resolved.given, assessment.snapshot
+        going = _going(assessment, gpu, verdict)
+        link = permalink(given, _reference(given, assessment))
+        servers = assessment.servers(gpu) if going and gpu else ()
+        return EstimateResult(
+            verdict=verdict,
+            model=assessment.model.summary,
+            run=assessment.run.model_copy(
+                update={"model": assessment.model.reference, "config": None, "gpu": gpu.slug if gpu else None}
+            ),
+            field_sources=assessment.resolved.field_sources,
+            ignored=assessment.resolved.ignored,
+            parameters=memory.parameters,
+            memory=memory_report(memory, explain=assessment.run.explain),
+            speed=speed_report(going.speed) if going else None,
+            time=time_report(going.job) if going else None,
+            cost=cheapest_cost(going.job, servers, assessment.groups.cluster) if going else None,
+            gpus=gpus,
+            suggestions=_suggestions(assessment, memory, gpu, verdict, going, self._advice),
+            assumptions=(
+                *filter(None, [assessment.model.source]),
+                *memory.assumptions,
+                *((*going.speed.assumptions, *going.job.assumptions) if going else ()),
+            ),
+            warnings=_warnings(assessment, memory, gpu),
+            similar_measurements=similar_measurements(assessment.run, assessment.model.architecture),
+            versions=Versions(
+                memory_model=MEMORY_MODEL_VERSION, speed_model=bundled_calibration().version, catalogue=snapshot.version
+            ),
+            links=Links(self=f"{API_PATH}?{link}", page=f"{PAGE_PATH}?{link}"),
+        )
 
 
 @spanned("estimate")
@@ -59,59 +113,17 @@ def estimate(given: Run, snapshot: Snapshot, today: date, policy: Policy = DEFAU
     """
     assessment = Assessment.of(given, snapshot, today, policy)
     listing = assessment.run.gpus
-    cards = () if listing is GpuListing.NONE else cards_on_run(assessment)
-    return _result(
-        assessment,
-        gpus=tuple(card.fit() for card in cards if listing is GpuListing.ALL or card.holds),
-        advice=Advice.NEEDED if listing is GpuListing.NONE else Advice.ALL,
-    )
+    told = Outlook(assessment, Advice.NEEDED if listing is GpuListing.NONE else Advice.ALL)
+    if listing is GpuListing.NONE:
+        return told.result
+    return told.listing(tuple(card.fit() for card in told.cards if listing is GpuListing.ALL or card.holds))
 
 
 @spanned("outlook")
 def outlook(given: Run, snapshot: Snapshot, today: date, policy: Policy, *, advice: Advice = Advice.ALL) -> Outlook:
-    """The same for a reader, who looks at few of the cards. Raises as :func:`estimate` does."""
-    assessment = Assessment.of(given, snapshot, today, policy)
-    return Outlook(result=_result(assessment, gpus=(), advice=advice), cards=cards_on_run(assessment))
-
-
-def _result(assessment: Assessment, *, gpus: tuple[CardFit, ...], advice: Advice) -> EstimateResult:
-    given, snapshot = assessment.resolved.given, assessment.snapshot
-    gpu = find_gpu(assessment.run.gpu, snapshot) if assessment.run.gpu else None
-    verdict: VerdictReport | None = None
-    if gpu is not None:
-        memory, status, reason = assessment.judged(gpu)
-        verdict = verdict_report(memory, gpu, status, reason)
-    else:
-        memory = assessment.memory()
-    going = _going(assessment, gpu, verdict)
-    link = permalink(given, _reference(given, assessment))
-    return EstimateResult(
-        verdict=verdict,
-        model=assessment.model.summary,
-        run=assessment.run.model_copy(
-            update={"model": assessment.model.reference, "config": None, "gpu": gpu.slug if gpu else None}
-        ),
-        field_sources=assessment.resolved.field_sources,
-        ignored=assessment.resolved.ignored,
-        parameters=memory.parameters,
-        memory=memory_report(memory, explain=assessment.run.explain),
-        speed=speed_report(going.speed) if going else None,
-        time=time_report(going.job) if going else None,
-        cost=cheapest_cost(going.job, assessment.servers(gpu), assessment.groups.cluster) if going and gpu else None,
-        gpus=gpus,
-        suggestions=_suggestions(assessment, memory, gpu, verdict, going, advice),
-        assumptions=(
-            *filter(None, [assessment.model.source]),
-            *memory.assumptions,
-            *((*going.speed.assumptions, *going.job.assumptions) if going else ()),
-        ),
-        warnings=_warnings(assessment, memory, gpu),
-        similar_measurements=similar_measurements(assessment.run, assessment.model.architecture),
-        versions=Versions(
-            memory_model=MEMORY_MODEL_VERSION, speed_model=bundled_calibration().version, catalogue=snapshot.version
-        ),
-        links=Links(self=f"{API_PATH}?{link}", page=f"{PAGE_PATH}?{link}"),
-    )
+    """The same for a reader, who looks at few of the cards and of other methods at few figures. Raises as
+    :func:`estimate` does."""
+    return Outlook(Assessment.of(given, snapshot, today, policy), advice)
 
 
 def _reference(given: Run, assessment: Assessment) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _by_method(
     """The same run by every method; one that the run's other choices contradict is left out."""
     found = {}
     for kind in MethodKind:
-        if kind is run.result.run.method:
+        if kind is run.method:
             found[kind] = run
             continue
         other = given.model_copy(update={"method": kind, "quantization": QuantizationChoice.NONE})

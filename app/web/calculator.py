@@ -10,6 +10,7 @@ from markupsafe import Markup
 from app.memory.device import Verdict
 from app.messages import mark
 from app.request import FIELDS, text_of
+from app.services.estimate import Outlook
 from app.services.lengths import PATH as DATASET_PATH
 from app.services.results import Card, EstimateResult
 from app.services.serving import PATH as SERVE_PATH
@@ -121,13 +122,12 @@ class CalculatorPage:
     """A configuration that was pasted and could not be read, and the run that the next one goes into."""
 
 
-def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt: Formatter) -> MethodCard:
+def method_card(outlook: Outlook, outcome: Outcome, scale_bytes: int, fmt: Formatter) -> MethodCard:
     """One method's needs, its smallest card and its cheapest."""
     _ = fmt.gettext
-    kind, cards = result.run.method, outcome.cards_of(result)
+    kind, memory, verdict, cards = outlook.method, outlook.memory, outlook.verdict, outlook.cards
     name = _(METHODS[kind])
-    verdict = result.verdict
-    facts = [Fact(label=_("Training peak"), value=fmt.memory_with_unit(result.memory.peak_allocated_bytes))]
+    facts = [Fact(label=_("Training peak"), value=fmt.memory_with_unit(memory.peak_allocated_bytes))]
     smallest = cards.smallest_that_fits
     facts.append(
         Fact(label=_("Smallest card"), value=_card_name(smallest, outcome.labels) if smallest else _("none alone"))
@@ -145,14 +145,14 @@ def method_card(result: EstimateResult, outcome: Outcome, scale_bytes: int, fmt:
         name=name,
         blurb=_(METHOD_BLURBS[kind]),
         tag=Tag(tone=TONES[verdict.status], text=_(VERDICTS[verdict.status])) if verdict else None,
-        needs=fmt.memory_with_unit(result.memory.required_bytes),
+        needs=fmt.memory_with_unit(memory.required_bytes),
         bar=stacked_bar(
-            grouped_bytes(peak_parts(result.memory)),
+            grouped_bytes(peak_parts(memory)),
             scale_bytes=scale_bytes,
             capacity_bytes=verdict.usable_bytes if verdict else None,
         ),
         facts=tuple(facts),
-        is_current=kind is outcome.result.run.method,
+        is_current=kind is outcome.run.method,
         url=page_link(outcome.chosen, {"method": kind.value, "quantization": None}),
         switch_text=_("Switch to {method}").format(method=name),
     )
@@ -165,11 +165,11 @@ def _card_name(card: Card, labels: Mapping[str, str]) -> str:
 
 def method_cards(outcome: Outcome, fmt: Formatter) -> tuple[MethodCard, ...]:
     """The methods side by side on one scale, which holds the largest of them and the chosen card."""
-    results = outcome.methods
-    reach = max(result.memory.required_bytes for result in results)
-    usable = max((result.verdict.usable_bytes for result in results if result.verdict), default=0)
+    methods = outcome.outlooks
+    reach = max(method.memory.required_bytes for method in methods)
+    usable = max((method.verdict.usable_bytes for method in methods if method.verdict), default=0)
     scale = int(1.02 * max(reach, usable if usable <= 2 * reach else 0))
-    return tuple(method_card(result, outcome, scale, fmt) for result in results)
+    return tuple(method_card(method, outcome, scale, fmt) for method in methods)
 
 
 def micro_batch_ruler(outcome: Outcome, fmt: Formatter) -> Ruler | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from app.memory.result import Component
+from app.memory.result import Component, MemoryEstimate
 from app.services.results import EstimateResult, MemoryReport, VerdictReport
 from app.web.cards_view import short_card_name
 from app.web.charts import axis, group_of, grouped_bytes, percent, stacked_bar
@@ -24,7 +24,7 @@ FREE_LABEL_SHARE: Final = 0.06
 """Free memory narrower than this share of the bar goes without a label."""
 
 
-def peak_parts(memory: MemoryReport) -> tuple[Component, ...]:
+def peak_parts(memory: MemoryReport | MemoryEstimate) -> tuple[Component, ...]:
     """The components of the peak and the overheads: together what a card must have."""
     return (*memory.components, *memory.overheads)
 

@@ -36,6 +36,11 @@ class Outcome:
         """The estimates by method."""
         return tuple([found.result for found in self.by_method.values()])
 
+    @property
+    def outlooks(self) -> Sequence[Outlook]:
+        """The run by each method, of which not everything need be worked out."""
+        return tuple(self.by_method.values())
+
     def cards_of(self, result: EstimateResult) -> Cards:
         """The catalogue's cards against one of the ``methods``."""
         return self.by_method[result.run.method].cards
