@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TypeAlias
 
-from app.memory.architecture import Architecture, Attention, Layer, SoftmaxAttention
+from app.memory.architecture import Architecture, Attention, Layer, Norm, SoftmaxAttention
 from app.memory.head import LossPolicy, fills_cache, handed_over, head_tape
 from app.memory.inputs import Checkpointing
 from app.memory.liveness import Instant, Profile, analyse
@@ -17,9 +17,10 @@ from app.memory.moments import WHOLE, Part, Spread, StepMoment, add, moment
 from app.memory.policy import AttentionPath, Policy
 from app.memory.result import PhaseName
 from app.memory.size import ZERO, Size, constant, per_token, scores, sum_of
-from app.memory.tape import Category, Tape
+from app.memory.tape import FLOAT32, Category, Tape
 from app.memory.transcription import Code, decoder_layer
 from app.memory.transcription.elements import tokens
+from app.memory.transcription.norms import FUSED
 
 _Derivation: TypeAlias = tuple[Layer, int, Policy, AttentionPath, int, bool, int]
 
@@ -135,11 +136,18 @@ class _Step:
             size = size + stream
         if not (policy.trains_base or under_checkpointing):
             return size
-        if architecture.embedding_norm is not None and policy.trains_base:
-            size = size + stream
+        if architecture.embedding_norm is not None:
+            size = size + self._kept_by_embedding_norm(architecture.embedding_norm)
         if architecture.embedding_dropout:
             size = size + per_token(architecture.hidden_size)
         return size
+
+    def _kept_by_embedding_norm(self, norm: Norm) -> Size:
+        """A fused norm keeps its input, a written one a float32 copy, unless the input is that already."""
+        width = self.policy.stream_width if norm.kind in FUSED else FLOAT32
+        if width == self.policy.stream_width and not self.policy.trains_base:
+            return ZERO
+        return per_token(width * norm.width)
 
     def _masks(self, masked_length: int) -> Size:
         """Masks that the model's forward makes once: one a kind of attention that needs one."""

@@ -45,6 +45,8 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         mixed = code.tape.copy(mixed)
     if gate is not None:
         mixed = code.tape.multiply(mixed, code.tape.unary(gate, saves_output=True))
+    if attention.output_norm is not None:
+        mixed = apply_norm(code, attention.output_norm, mixed, attention.value_width)
     output = project(code, attention.output, mixed)
     return code.tape.dropout(output) if attention.residual_dropout else output
 

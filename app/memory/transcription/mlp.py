@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from app.memory.architecture import ActivationKind, GatedMlp, PlainMlp
 from app.memory.tape import FLOAT32, GradientRule, Tensor
 from app.memory.transcription.elements import Code, elements_of, tokens
+from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
 
 
@@ -22,15 +23,18 @@ def _gated(code: Code, mlp: GatedMlp, x: Tensor) -> Tensor:
         assert mlp.gate is not None
         assert mlp.up is not None
         gate, up = project(code, mlp.gate, x), None
-    activated = tape.unary(gate, saves_input=True)
+    activated = ACTIVATIONS[mlp.activation](code, gate)
     if up is None:
         assert mlp.up is not None
         up = project(code, mlp.up, x)
-    return _dropped(code, project(code, mlp.down, tape.multiply(activated, up)), mlp.residual_dropout)
+    product = tape.multiply(activated, up)
+    if mlp.inner_norm is not None:
+        product = apply_norm(code, mlp.inner_norm, product, mlp.intermediate_size)
+    return _dropped(code, project(code, mlp.down, product), mlp.residual_dropout)
 
 
 def _plain(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
-    hidden = ACTIVATIONS[mlp.activation](code, mlp, project(code, mlp.up, x))
+    hidden = ACTIVATIONS[mlp.activation](code, project(code, mlp.up, x))
     return _dropped(code, project(code, mlp.down, hidden), mlp.residual_dropout)
 
 
@@ -38,11 +42,11 @@ def _dropped(code: Code, x: Tensor, drops: bool) -> Tensor:
     return code.tape.dropout(x) if drops else x
 
 
-def _one_kernel(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _one_kernel(code: Code, x: Tensor) -> Tensor:
     return code.tape.unary(x, saves_input=True)
 
 
-def _relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _relu(code: Code, x: Tensor) -> Tensor:
     return code.tape.unary(x, saves_output=True)
 
 
@@ -54,12 +58,12 @@ def power(code: Code, x: Tensor) -> Tensor:
     return tape.unary(x, saves_input=True, backward_temporary=x.size.times(2))
 
 
-def _squared_relu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _squared_relu(code: Code, x: Tensor) -> Tensor:
     """``ReLUSquaredActivation``."""
     return power(code, code.tape.unary(x, saves_output=True))
 
 
-def _tanh_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _tanh_gelu(code: Code, x: Tensor) -> Tensor:
     """``NewGELUActivation``: 0.5 * x * (1 + tanh(c * (x + 0.044715 * x³)))."""
     tape = code.tape
     half = tape.scale(x)
@@ -68,7 +72,7 @@ def _tanh_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     return tape.multiply(half, one_more)
 
 
-def _xielu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _xielu(code: Code, x: Tensor) -> Tensor:
     """``XIELUActivation._xielu_python``: two branches and a choice between them."""
     tape, policy = code.tape, code.policy
     # `softplus` is on autocast's float32 list, and its result widens what it multiplies
@@ -89,7 +93,7 @@ def _xielu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     return tape.record((above, below), x.elements, width, saves=(condition,), rules=rules)
 
 
-def _bloom_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
+def _bloom_gelu(code: Code, x: Tensor) -> Tensor:
     """``GeLUFunction``: keeps its input and works the derivative out in Python."""
     tape, size = code.tape, x.size
     return tape.record(
@@ -97,7 +101,7 @@ def _bloom_gelu(code: Code, mlp: PlainMlp, x: Tensor) -> Tensor:
     )
 
 
-ACTIVATIONS: Mapping[ActivationKind, Callable[[Code, PlainMlp, Tensor], Tensor]] = {
+ACTIVATIONS: Mapping[ActivationKind, Callable[[Code, Tensor], Tensor]] = {
     ActivationKind.FUSED: _one_kernel,
     ActivationKind.RELU: _relu,
     ActivationKind.SQUARED_RELU: _squared_relu,
