@@ -41,7 +41,7 @@ from app.memory.blocks.parameters import (
     ParameterKind,
     Projection,
 )
-from app.memory.blocks.recurrent import Convolution, DeltaNet, Mamba2, ShortConvolution
+from app.memory.blocks.recurrent import Convolution, DeltaNet, Mamba2, Recurrence, ShortConvolution
 from app.memory.images import ImageTokens
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "PerLayerInput",
     "PlainMlp",
     "Projection",
+    "Recurrence",
     "RotaryKind",
     "Router",
     "RouterKind",

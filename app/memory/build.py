@@ -21,6 +21,7 @@ from app.memory.families import FAMILIES, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
 from app.memory.families.unknown import unknown_family
 from app.memory.families.unknown_tower import unknown_wrapper
+from app.memory.images import ImageTokens
 from app.messages import message
 
 NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
@@ -30,13 +31,10 @@ NORMS_PER_BLOCK: Mapping[BlockKind, int] = {
     BlockKind.AFTER_SUM: 2,
     BlockKind.PARALLEL: 1,
 }
-SAID_OUTSIDE = (
-    "quantization_config",
-    *("spatial_merge_size", "multimodal_projector_bias"),
-    *("mm_tokens_per_image", "vision_soft_tokens_per_image"),
-    *("vision_feature_layer", "vision_feature_select_strategy", "scale_factor", "downsample_ratio", "projection_dim"),
-)
-"""Keys beside the text model's section, not in it: how its weights were quantised, and what concerns images."""
+SAID_OUTSIDE = ("quantization_config",)
+"""Keys beside the text model's section that say something of it: how its weights were quantised."""
+TEXT_SECTIONS = ("text_config", "llm_config", "language_config")
+"""Where a text model's configuration stands; the others are those of models whose code comes with them."""
 LONGEST_NAME = 40
 """Letters of a name that is quoted from a configuration."""
 NORMS_AROUND_EXPERTS = 3
@@ -51,12 +49,11 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     """
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object", "the content of a config.json")
+    config = whole = _trained_part(config)
     outer = config.get("model_type")
     wrapper = (WRAPPERS.get(outer) if isinstance(outer, str) else None) or unknown_wrapper(config)
-    text = config.get("text_config")
-    if text is not None and not isinstance(text, Mapping):
-        raise ConfigError("text_config", "must be an object", "an object")
-    if isinstance(text, Mapping):
+    text = _text_section(config)
+    if text is not None:
         config = _unwrapped(config, text, wrapper)
     elif wrapper is not None and wrapper.text is not None:
         config = {**config, "model_type": wrapper.text}
@@ -65,15 +62,34 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
         raise ConfigError("model_type", "is missing", "a Hugging Face model type such as llama")
     family = FAMILIES.get(model_type)
     reader = ConfigReader(config, (family or unknown_family(ConfigReader(config, {}))).defaults)
-    return _Builder(model_type, family, reader).build(wrapper)
+    return _Builder(model_type, family, reader, whole).build(wrapper)
+
+
+def _trained_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a model that also speaks (Qwen's Omni), the part that reads, which is what is trained."""
+    part = config.get("thinker_config")
+    return part if isinstance(part, Mapping) else config
+
+
+def _text_section(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for name in TEXT_SECTIONS:
+        text = config.get(name)
+        if text is None:
+            continue
+        if not isinstance(text, Mapping):
+            raise ConfigError(name, "must be an object", "an object")
+        return text
+    return None
 
 
 def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrapper | None) -> dict[str, Any]:
     """The text model's configuration; whether the head is tied is the whole model's to say."""
     model_type = text.get("model_type") or (wrapper.text if wrapper else config.get("model_type"))
     assumed = wrapper.text_defaults if wrapper and model_type == wrapper.text else {}
-    merged = {**assumed, **text, "model_type": model_type, "vision_config": config.get("vision_config")}
-    if "tie_word_embeddings" in config:
+    merged = {**assumed, **text, "model_type": model_type}
+    if wrapper is not None and wrapper.ties_as_text and text.get("tie_word_embeddings") is True:
+        merged["tie_word_embeddings"] = True
+    elif "tie_word_embeddings" in config:
         merged["tie_word_embeddings"] = config["tie_word_embeddings"]
     elif wrapper is not None and "tie_word_embeddings" in wrapper.defaults and "tie_word_embeddings" not in text:
         merged["tie_word_embeddings"] = wrapper.defaults["tie_word_embeddings"]
@@ -95,11 +111,12 @@ def _last_parameter_left_alone(layer: Layer) -> Layer:
 class _Builder:
     """One architecture in the making."""
 
-    def __init__(self, model_type: str, family: Family | None, reader: ConfigReader) -> None:
+    def __init__(self, model_type: str, family: Family | None, reader: ConfigReader, whole: Mapping[str, Any]) -> None:
         self.model_type = model_type
         self.recognised = family is not None
         self.family = family or unknown_family(reader)
         self.reader = reader
+        self.whole = whole
         self.hidden_size = reader.integer("hidden_size")
         self.norm = self.family.norm_over(self.hidden_size, reader)
 
@@ -136,7 +153,7 @@ class _Builder:
             text_extra_parameters=extra,
             buffer_bytes=family.buffer_bytes(reader) if family.buffer_bytes else 0,
             extra_parameters=self._tower(wrapper),
-            image_tokens=wrapper.images(self._vision(wrapper), reader) if wrapper and wrapper.images else None,
+            image_tokens=self._images(wrapper),
             recognised=self.recognised and not self.family.approximate and (wrapper is None or wrapper.recognised),
             notes=self._notes(wrapper),
         )
@@ -170,6 +187,7 @@ class _Builder:
             mixer=mixer,
             mlp=family.mlps[plan.mlp].build(reader, family) if plan.mlp else None,
             experts=experts,
+            recurrence=family.recurrence.build(reader, family, plan) if family.recurrence else None,
             per_layer_input=self._per_layer_input(),
             residual_multiplier=family.residual_multiplier,
             extra=family.layer_extra(reader) if family.layer_extra else (),
@@ -193,10 +211,22 @@ class _Builder:
     def _tower(self, wrapper: Wrapper | None) -> tuple[Parameter, ...]:
         if wrapper is None:
             return ()
-        return tuple(wrapper.tower(self._vision(wrapper), self.reader, self.hidden_size))
+        whole, vision = self._around(wrapper)
+        return tuple(wrapper.tower(vision, whole, self.hidden_size))
 
-    def _vision(self, wrapper: Wrapper) -> ConfigReader:
-        return ConfigReader(self.reader.section("vision_config") or {}, wrapper.vision_defaults)
+    def _images(self, wrapper: Wrapper | None) -> ImageTokens | None:
+        if wrapper is None or wrapper.images is None:
+            return None
+        whole, vision = self._around(wrapper)
+        return wrapper.images(vision, whole)
+
+    def _around(self, wrapper: Wrapper) -> tuple[ConfigReader, ConfigReader]:
+        """The whole model's configuration, and its section about images."""
+        whole = ConfigReader(self.whole, wrapper.defaults)
+        section = whole.section("vision_config") or {}
+        name = section.get("model_type")
+        assumed = wrapper.vision_classes.get(name) if isinstance(name, str) else None
+        return whole, ConfigReader(section, assumed or wrapper.vision_defaults)
 
     def _notes(self, wrapper: Wrapper | None) -> tuple[str, ...]:
         notes: list[str] = []

@@ -56,6 +56,8 @@ class Layer:
     mlp: Mlp | None
     experts: SparseMlp | None = None
     """Experts beside a dense MLP, each with norms of its own (Gemma 4)."""
+    recurrence: Recurrence | None = None
+    """Beside the attention, from the same norm; both results are added (Falcon-H1)."""
     per_layer_input: PerLayerInput | None = None
     residual_multiplier: bool = False
     """Granite's and MiniCPM's: each branch is scaled before it is added."""
@@ -64,13 +66,13 @@ class Layer:
 
     def projections(self) -> Iterator[Projection]:
         """Every ``nn.Linear`` of the layer."""
-        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
+        for part in (self.mixer, self.recurrence, self.mlp, self.experts, self.per_layer_input):
             if part is not None:
                 yield from part.projections()
 
     def adaptable(self) -> Iterator[Adaptable]:
         """Everything that PEFT could adapt: linear layers, and fused experts and routers where it converts them."""
-        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
+        for part in (self.mixer, self.recurrence, self.mlp, self.experts, self.per_layer_input):
             if isinstance(part, SparseMlp):
                 yield from part.adaptable()
             elif part is not None:
@@ -80,7 +82,7 @@ class Layer:
         """Every parameter tensor of the layer."""
         for norm in self.norms:
             yield from norm.parameters()
-        for part in (self.mixer, self.mlp, self.experts, self.per_layer_input):
+        for part in (self.mixer, self.recurrence, self.mlp, self.experts, self.per_layer_input):
             if part is not None:
                 yield from part.parameters()
         yield from self.extra

@@ -56,7 +56,7 @@ class DeltaNet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mamba2:
-    """A state-space mixer (Nemotron-H; arXiv 2405.21060)."""
+    """A state-space mixer (Nemotron-H, Granite 4, Bamba, Falcon-H1; arXiv 2405.21060)."""
 
     num_heads: int
     head_dim: int
@@ -65,8 +65,12 @@ class Mamba2:
     chunk: int
     input: Projection
     convolution: Convolution
-    norm: Norm
+    norm: Norm | None
+    """Normalises the gated result; None: it is only gated (Falcon-H1)."""
     output: Projection
+    norm_before_gate: bool = False
+    scales_input: bool = False
+    """Input and projected parts are multiplied by constants (Falcon-H1)."""
 
     @property
     def inner_width(self) -> int:
@@ -80,7 +84,8 @@ class Mamba2:
         for projection in self.projections():
             yield from projection.parameters()
         yield from self.convolution.parameters()
-        yield from self.norm.parameters()
+        if self.norm is not None:
+            yield from self.norm.parameters()
         yield Parameter(ParameterKind.OTHER, self.num_heads, 3)
 
 

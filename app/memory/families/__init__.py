@@ -12,6 +12,7 @@ from app.memory.families.newer_dense import NEWER_DENSE
 from app.memory.families.newer_sparse import NEWER_SPARSE
 from app.memory.families.remote import REMOTE
 from app.memory.families.sparse import SPARSE
+from app.memory.families.state_space import STATE_SPACE
 from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
 from app.memory.families.vision_older import OLDER_WRAPPERS
 from app.memory.families.wrapper import Wrapper
@@ -26,6 +27,7 @@ FAMILIES: Mapping[str, Family] = {
     **NEWER_DENSE,
     **NEWER_SPARSE,
     **LATENT_NEWER,
+    **STATE_SPACE,
 }
 WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from app.memory.architecture import BlockKind, Mlp, Norm, NormKind, Parameter, SparseMlp, TokenMixer
+from app.memory.architecture import BlockKind, Mlp, Norm, NormKind, Parameter, Recurrence, SparseMlp, TokenMixer
 from app.memory.config import ConfigReader
 
 Flag = bool | str
@@ -35,6 +35,12 @@ class MixerStyle(Protocol):
     """Builds a token mixer from a configuration."""
 
     def build(self, reader: ConfigReader, family: "Family", plan: LayerPlan) -> TokenMixer: ...
+
+
+class RecurrenceStyle(Protocol):
+    """Builds a recurrence from a configuration."""
+
+    def build(self, reader: ConfigReader, family: "Family", plan: LayerPlan) -> Recurrence: ...
 
 
 class MlpStyle(Protocol):
@@ -88,6 +94,8 @@ class Family:
     rotary_embeddings: int = 1
     beside: tuple[str, "SparseStyle"] | None = None
     """Experts beside each layer's MLP, and the key that switches them on (Gemma 4)."""
+    recurrence: RecurrenceStyle | None = None
+    """What runs beside each layer's attention, from the same norm (Falcon-H1)."""
     converted_names: frozenset[str] = frozenset()
     """Linear layers that PEFT takes for fused experts, and so leaves out
     (``peft/utils/transformers_weight_conversion.py``)."""

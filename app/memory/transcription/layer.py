@@ -14,6 +14,7 @@ from app.memory.architecture import (
     Norm,
     PerLayerInput,
     PlainMlp,
+    Recurrence,
     ShortConvolution,
     SparseMlp,
     TokenMixer,
@@ -64,7 +65,10 @@ def _sequential(code: Code, layer: Layer, x: Tensor, hidden_size: int) -> Tensor
             continue
         branch = apply_norm(code, next(norms), x, hidden_size) if before else x
         entry = branch
-        branch = run_part(code, part, branch)
+        if part is layer.mixer and layer.recurrence is not None:
+            branch = _with_recurrence(code, layer.recurrence, part, branch)
+        else:
+            branch = run_part(code, part, branch)
         if part is layer.mlp and layer.experts is not None:
             branch = _with_experts(code, layer.experts, branch, x, norms, hidden_size)
         code.tape.until_here(entry)
@@ -85,6 +89,14 @@ def _with_experts(
     dense = apply_norm(code, next(norms), dense, hidden_size)
     sparse = experts(code, mlp, apply_norm(code, next(norms), residual, hidden_size), residual)
     return code.tape.add(dense, apply_norm(code, next(norms), sparse, hidden_size))
+
+
+def _with_recurrence(code: Code, recurrence: Recurrence, mixer: TokenMixer, x: Tensor) -> Tensor:
+    """``FalconH1DecoderLayer.forward``: recurrence and attention read the same, each scaled by constants."""
+    tape = code.tape
+    recurrent = tape.scale(run_part(code, recurrence, x))
+    attended = tape.scale(run_part(code, mixer, tape.scale(x)))
+    return tape.add(recurrent, attended)
 
 
 def _own_input(code: Code, part: PerLayerInput, x: Tensor, hidden_size: int) -> Tensor:

@@ -152,24 +152,33 @@ def short_convolution(code: Code, mixer: ShortConvolution, x: Tensor) -> Tensor:
 
 
 def mamba(code: Code, mixer: Mamba2, x: Tensor) -> Tensor:
-    """``NemotronHMamba2Mixer.forward``."""
+    """``Mamba2Mixer.forward`` and its relatives."""
     tape, inner, heads = code.tape, mixer.inner_width, mixer.num_heads
     shared = mixer.groups * mixer.state_size
-    projected = project(code, mixer.input, x)
+    projected = project(code, mixer.input, tape.scale(x) if mixer.scales_input else x)
+    if mixer.scales_input:
+        projected = tape.scale(projected)
     gate, mixed, rate = tape.split(projected, tokens(inner), tokens(inner + 2 * shared), tokens(heads))
     mixed = convolve(code, mixer.convolution, mixed, activated=True)
     hidden, write, read = tape.split(mixed, tokens(inner), tokens(shared), tokens(shared))
     rate = tape.unary(tape.unary(rate, saves_input=True), saves_input=True)
     scanned = _scan(code, mixer, hidden, write, read, rate)
-    gate = tape.unary(tape.cast(gate, FLOAT32), saves_input=True)
-    normalised = _normalise(code, tape.multiply(scanned, gate), mixer.groups)
-    normalised = tape.cast(normalised, projected.width)
-    weight = tape.parameter(
-        elements_of(mixer.norm.elements), code.policy.plain_width, trainable=code.policy.trains_base
-    )
-    output = tape.multiply(normalised, weight)
+    output = _gated_scan(code, mixer, scanned, gate)
     tape.until_here(projected, mixed, scanned)
-    return project(code, mixer.output, output)
+    return project(code, mixer.output, tape.cast(output, projected.width))
+
+
+def _gated_scan(code: Code, mixer: Mamba2, scanned: Tensor, gate: Tensor) -> Tensor:
+    """The gate and ``*RMSNormGated``, in either order."""
+    tape, norm = code.tape, mixer.norm
+    if norm is None:
+        return tape.multiply(scanned, tape.unary(gate, saves_input=True))
+    weight = tape.parameter(elements_of(norm.elements), code.policy.plain_width, trainable=code.policy.trains_base)
+    gate = tape.unary(tape.cast(gate, FLOAT32), saves_input=True)
+    if mixer.norm_before_gate:
+        return tape.multiply(tape.multiply(_normalise(code, scanned, mixer.groups), weight), gate)
+    normalised = _normalise(code, tape.multiply(scanned, gate), mixer.groups)
+    return tape.multiply(normalised, weight)
 
 
 def _scan(code: Code, mixer: Mamba2, hidden: Tensor, write: Tensor, read: Tensor, rate: Tensor) -> Tensor:
