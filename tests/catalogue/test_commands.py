@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.catalogue.bundled import read_data
 from app.catalogue.database import Database
 from app.cli import app
 
@@ -19,7 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
     assert runner.invoke(app, ["migrate"]).exit_code == 0
-    assert "245 models" in runner.invoke(app, ["catalogue", "load"]).output
+    assert f"{len(read_data('models')['models'])} models" in runner.invoke(app, ["catalogue", "load"]).output
     Path("prices.csv").write_text(GOOD, encoding="utf-8")
     return runner
 
