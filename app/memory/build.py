@@ -19,6 +19,7 @@ from app.memory.architecture import (
 from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
 from app.memory.families import FAMILIES, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
+from app.memory.families.text_classes import TEXT_CLASSES
 from app.memory.families.unknown import unknown_family
 from app.memory.families.unknown_tower import unknown_wrapper
 from app.memory.images import ImageTokens
@@ -85,7 +86,7 @@ def _text_section(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _unwrapped(config: Mapping[str, Any], text: Mapping[str, Any], wrapper: Wrapper | None) -> dict[str, Any]:
     """The text model's configuration; whether the head is tied is the whole model's to say."""
     model_type = text.get("model_type") or (wrapper.text if wrapper else config.get("model_type"))
-    assumed = wrapper.text_defaults if wrapper and model_type == wrapper.text else {}
+    assumed = TEXT_CLASSES.get(model_type, {}) if isinstance(model_type, str) else {}
     merged = {**assumed, **text, "model_type": model_type}
     if wrapper is not None and wrapper.ties_as_text and text.get("tie_word_embeddings") is True:
         merged["tie_word_embeddings"] = True

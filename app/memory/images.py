@@ -46,9 +46,14 @@ class ImageTokens:
     cross_attention_states: int = 0
     """States of one image that cross-attention layers read, where images stand beside the sequence."""
 
+    small_take_fewer: bool = False
+    """An image smaller than a tile is not made as large as one."""
+
     @property
     def least(self) -> int:
         """Tokens that every image takes; 0 where a small one takes fewer than is known."""
+        if self.small_take_fewer:
+            return 0
         return self.tokens if self.sizing in {ImageSizing.FIXED, ImageSizing.TILES} else 0
 
     @property

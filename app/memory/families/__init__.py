@@ -15,6 +15,7 @@ from app.memory.families.sparse import SPARSE
 from app.memory.families.state_space import STATE_SPACE
 from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
 from app.memory.families.vision_older import OLDER_WRAPPERS
+from app.memory.families.vision_projected import PROJECTED_WRAPPERS
 from app.memory.families.wrapper import Wrapper
 
 FAMILIES: Mapping[str, Family] = {
@@ -29,6 +30,6 @@ FAMILIES: Mapping[str, Family] = {
     **LATENT_NEWER,
     **STATE_SPACE,
 }
-WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS}
+WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS, **PROJECTED_WRAPPERS}
 
 __all__ = ["FAMILIES", "WRAPPERS", "Family", "Wrapper"]

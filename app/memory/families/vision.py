@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from app.memory.architecture import Parameter
 from app.memory.config import ConfigReader
+from app.memory.families import towers
 from app.memory.families.image_tokens import (
     beside_the_sequence,
     merged_patches,
@@ -110,24 +111,11 @@ def gemma4_vision(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -
     yield from linear(width, hidden_size, bias=False)
 
 
-def pixtral_encoder(vision: ConfigReader) -> Iterator[Parameter]:
-    """``modeling_pixtral.py``: RMS norms and gated MLPs without biases."""
-    width, patch, layers = (
-        vision.integer("hidden_size"),
-        vision.integer("patch_size"),
-        vision.integer("num_hidden_layers"),
-    )
-    yield from bare(vision.integer("num_channels", 3) * patch * patch * width)
-    yield from bare(width, 2 * layers + 1)
-    yield from linear(width, width, 4 * layers, bias=False)
-    yield from linear(width, vision.integer("intermediate_size"), 3 * layers, bias=False)
-
-
 def pixtral(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
     """Mistral 3: Pixtral, whose patches are merged and projected (``modeling_mistral3.py``)."""
     width, merge = vision.integer("hidden_size"), whole.integer("spatial_merge_size", 2)
     bias = whole.boolean("multimodal_projector_bias")
-    yield from pixtral_encoder(vision)
+    yield from towers.pixtral(vision)
     yield from bare(width)
     yield from linear(width * merge * merge, width, bias=False)
     yield from linear(width, hidden_size, bias=bias)
@@ -188,6 +176,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     ),
     "qwen2_vl": Wrapper(
         text="qwen2_vl_text",
+        ties_as_text=True,
         tower=qwen2_vision,
         images=merged_patches,
         vision_defaults={
@@ -200,6 +189,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     ),
     "qwen2_5_vl": Wrapper(
         text="qwen2_5_vl_text",
+        ties_as_text=True,
         tower=qwen2_5_vision,
         images=merged_patches,
         vision_defaults={
@@ -255,13 +245,6 @@ WRAPPERS: Mapping[str, Wrapper] = {
         text="mistral",
         tower=pixtral,
         images=rows_of_patches,
-        vision_defaults={
-            "num_channels": 3,
-            "image_size": 1024,
-            "patch_size": 16,
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 24,
-        },
+        vision_defaults=towers.CLASSES["pixtral"],
     ),
 }

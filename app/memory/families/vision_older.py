@@ -15,62 +15,33 @@ from app.memory.families.image_tokens import (
     patches,
     plain_patches,
 )
-from app.memory.families.tower_parts import bare, encoder, layer_norm, linear
-from app.memory.families.vision import pixtral_encoder
+from app.memory.families.tower_parts import bare, layer_norm, linear
+from app.memory.families.towers import CLASSES, named, siglip, siglip_encoder
 from app.memory.families.wrapper import Wrapper
-
-
-def clip(vision: ConfigReader) -> Iterator[Parameter]:
-    """``modeling_clip.py``, CLIPVisionModel: a class token, norms before and after the layers."""
-    width, patch = vision.integer("hidden_size"), vision.integer("patch_size")
-    yield from bare(width)
-    yield from bare(vision.integer("num_channels", 3) * patch * patch * width)
-    yield from bare((patches(vision) + 1) * width)
-    yield from encoder(width, vision.integer("intermediate_size"), vision.integer("num_hidden_layers"))
-    yield from layer_norm(width, 2)
-
-
-def siglip_encoder(vision: ConfigReader) -> Iterator[Parameter]:
-    """``modeling_siglip.py`` and its copy in Idefics 3, without the pooling head."""
-    width, patch = vision.integer("hidden_size"), vision.integer("patch_size")
-    yield from bare(vision.integer("num_channels", 3) * patch * patch * width)
-    yield from bare(width)
-    yield from bare(patches(vision) * width)
-    yield from encoder(width, vision.integer("intermediate_size"), vision.integer("num_hidden_layers"))
-    yield from layer_norm(width)
-
-
-def siglip_with_head(vision: ConfigReader) -> Iterator[Parameter]:
-    """SiglipVisionModel: the pooling head is there unless the configuration leaves it out."""
-    yield from siglip_encoder(vision)
-    if vision.boolean("vision_use_head", default=True):
-        width, inner = vision.integer("hidden_size"), vision.integer("intermediate_size")
-        yield from bare(width)
-        yield from bare(3 * width * width)
-        yield from bare(3 * width)
-        yield from linear(width, width)
-        yield from layer_norm(width)
-        yield from linear(width, inner)
-        yield from linear(inner, width)
-
-
-ENCODERS = {"siglip_vision_model": siglip_with_head, "pixtral": pixtral_encoder}
-"""By the vision configuration's ``model_type``; CLIP where it is none of these."""
 
 
 def llava(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
     """``modeling_llava.py``: any encoder, projected from one or several of its layers."""
-    yield from ENCODERS.get(vision.text("model_type", ""), clip)(vision)
-    layers = whole.raw("vision_feature_layer")
-    taken = max(1, len(layers)) if isinstance(layers, list | tuple) else 1
+    yield from named(vision, "clip_vision_model")
+    yield from projector(vision, whole, hidden_size)
+
+
+def projector(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
+    """LLaVA's two layers, from one or several of the tower's."""
     bias = whole.boolean("multimodal_projector_bias", default=True)
-    yield from linear(taken * vision.integer("hidden_size"), hidden_size, bias=bias)
+    yield from linear(feature_layers(whole) * vision.integer("hidden_size"), hidden_size, bias=bias)
     yield from linear(hidden_size, hidden_size, bias=bias)
+
+
+def feature_layers(whole: ConfigReader) -> int:
+    """How many of the tower's layers the projector reads side by side."""
+    layers = whole.raw("vision_feature_layer")
+    return max(1, len(layers)) if isinstance(layers, list | tuple) else 1
 
 
 def paligemma(vision: ConfigReader, whole: ConfigReader, hidden_size: int) -> Iterator[Parameter]:
     """``modeling_paligemma.py``: SigLIP and one linear layer."""
-    yield from siglip_with_head(vision)
+    yield from siglip(vision)
     yield from linear(vision.integer("hidden_size"), whole.integer("projection_dim", hidden_size))
 
 
@@ -112,19 +83,22 @@ SIGLIP_SHAPE_OPTIMISED = {"hidden_size": 1152, "intermediate_size": 4096, "patch
                           "num_hidden_layers": 27, "vision_use_head": False}  # fmt: skip
 IDEFICS3 = {"hidden_size": 1152, "intermediate_size": 3072, "patch_size": 32, "image_size": 224,
             "num_hidden_layers": 12}  # fmt: skip
-LLAMA_7B = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
-            "vocab_size": 32000}  # fmt: skip
-"""``LlamaConfig``, whose values published configurations of LLaVA leave out."""
 
 OLDER_WRAPPERS: Mapping[str, Wrapper] = {
     "llava": Wrapper(
-        text="llama", tower=llava, images=llava_patches, vision_defaults=CLIP_LARGE, text_defaults=LLAMA_7B
+        text="llama",
+        tower=llava,
+        images=llava_patches,
+        vision_defaults=CLIP_LARGE,
+        vision_classes=CLASSES,
+        ties_as_text=True,
     ),
     "paligemma": Wrapper(
         text="gemma",
         tower=paligemma,
         images=plain_patches,
         vision_defaults=SIGLIP_SHAPE_OPTIMISED,
+        vision_classes=CLASSES,
         defaults={"tie_word_embeddings": True},
     ),
     "idefics3": Wrapper(
@@ -132,14 +106,12 @@ OLDER_WRAPPERS: Mapping[str, Wrapper] = {
         tower=idefics3,
         images=idefics_tiles,
         vision_defaults=IDEFICS3,
-        text_defaults=LLAMA_7B,
     ),
     "smolvlm": Wrapper(
         text="llama",
         tower=idefics3,
         images=idefics_tiles,
         vision_defaults=IDEFICS3,
-        text_defaults=LLAMA_7B,
     ),
     "internvl": Wrapper(
         text="qwen2",

@@ -23,9 +23,12 @@ class Wrapper:
     images: Images | None
     """What an image takes of a sequence; None where it is not known, or the model only hears."""
     vision_defaults: Mapping[str, Any] = field(default_factory=dict)
+    vision_classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What a tower's own configuration class assumes, by the ``model_type`` that ``vision_config`` names;
+    ``vision_defaults`` hold where it names none."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    text_defaults: Mapping[str, Any] = field(default_factory=dict)
-    """What the configuration class of ``text`` assumes and published configurations leave out."""
+    ties_as_text: bool = False
+    """The head is tied where the text model's configuration says so, whatever the whole model's says."""
     notes: tuple[str, ...] = (mark("The vision tower is frozen: it adds its weights."),)
     recognised: bool = True
     """False where nobody described what stands around the text model."""
