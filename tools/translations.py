@@ -37,7 +37,7 @@ POSITIONAL: Final = frozenset({"BadValueError", "ConfigError"})
 
 JSON_TEXTS: Final = {
     "app/web/data/guide.json": frozenset({"order_reason", "rule", "source"}),
-    "app/planning/data/quality.json": frozenset({"read", "text", "why"}),
+    "app/planning/data/quality.json": frozenset({"place", "read", "text", "why"}),
     "app/web/data/article.json": frozenset({"batch_quote", "setting", "when", "quote"}),
     "app/web/data/accuracy.json": frozenset({"reason"}),
     "app/speed/data/evaluation.json": frozenset({"outlying"}),

@@ -219,6 +219,8 @@ class Formatter:
     def parameters(self, count: int) -> str:
         """A parameter count in words: ``8.03 billion``, ``13.6 million``, ``512``."""
         _ = self.gettext
+        if count >= 10**12:
+            return _("{number} trillion").format(number=self.decimal(count / 1e12, 2))
         if count >= 10**9:
             return _("{number} billion").format(number=self.decimal(count / 1e9, 2))
         if count >= 10**6:

@@ -119,5 +119,5 @@ def _source(source: Source, fmt: Formatter) -> SourceView:
 
 def _said(finding: Finding, fmt: Formatter) -> Said:
     _, source = fmt.gettext, finding.source
-    cited = _("{source}, {place}").format(source=source.cited, place=finding.place)
+    cited = _("{source}, {place}").format(source=source.cited, place=_(finding.place))
     return Said(text=_(finding.text), source=Link(text=cited, url=source.url))

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web.formatting import NO_BREAK, Formatter, MemoryUnit
 
 _BEFORE_A_UNIT: Final = re.compile(
-    r"(?<=[}\d]) (?=(?:\{unit\}|[KMG]i?B|%|min|h|s|tokens?|Token|[bm]illion|Milliarden|Millionen)(?![\w-]))"
+    r"(?<=[}\d]) (?=(?:\{unit\}|[KMG]i?B|%|min|h|s|tokens?|Token|(?:[bm]|tr)illion|[BM]illionen|Milliarden)(?![\w-]))"
 )
 
 

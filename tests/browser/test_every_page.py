@@ -74,7 +74,7 @@ def test_print_leaves_out_what_paper_cannot_do_and_opens_what_it_cannot_unfold(o
     assert assumption.is_hidden()
     page.emulate_media(media="print")
     assert assumption.is_visible()
-    assert page.locator("#code-curl").is_hidden()
+    assert page.locator("#code-python").is_hidden()
     assert page.locator("#run").is_hidden()
     assert page.locator(".nav").is_hidden()
     assert page.locator("#verdict").is_visible()

@@ -81,6 +81,7 @@ def test_durations_use_the_unit_that_reads_best(seconds: float, shown: str) -> N
 
 
 def test_counts_and_dates() -> None:
+    assert BRITON.parameters(1_026_408_232_448) == "1.03 trillion"
     assert BRITON.parameters(8_030_261_248) == "8.03 billion"
     assert BRITON.parameters(13_631_488) == "13.6 million"
     assert BRITON.parameters(512) == "512"
