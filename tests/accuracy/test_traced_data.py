@@ -16,6 +16,7 @@ FILES = {
     "architectures": "traced_architectures.jsonl",
     "layers": "kept_per_layer.jsonl",
     "parameters": "parameter_counts.jsonl",
+    "wrappers": "wrapper_counts.jsonl",
     "transformers_4": "traced_transformers_4.jsonl",
     "transformers_4_48": "traced_transformers_4_48.jsonl",
     "transformers_4_45": "traced_transformers_4_45.jsonl",

@@ -51,6 +51,7 @@ def _run(options: Any) -> int:
     rows: dict[str, Callable[[TraceCase], dict[str, Any]]] = {
         "layers": lambda case: layers.row(layers.report(case)),
         "parameters": counts.row,
+        "wrappers": counts.whole_row,
     }
     row_of = rows.get(options.cases) or (lambda case: results.row(step.trace(case)))
     done = _case_ids(options.out)

@@ -3,7 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+)
 
 from benchmarks.accuracy.tracing import model as models
 from benchmarks.accuracy.tracing import patches, results
@@ -23,6 +30,26 @@ def row(case: TraceCase) -> dict[str, Any]:
         "adapter_parameters": {targets: _adapter_count(case, targets) for targets in ("attention", "all-linear")},
         "versions": results.versions(),
     }
+
+
+def whole_row(case: TraceCase) -> dict[str, Any]:
+    """Parameters of a model with all that stands around its text model."""
+    return {
+        "case_id": case.case_id,
+        "name": case.name,
+        "config": dict(case.config),
+        "parameters": models.base_parameter_count(_whole(case)),
+        "versions": results.versions(),
+    }
+
+
+def _whole(case: TraceCase) -> Any:
+    settings = dict(case.config)
+    config = CONFIG_MAPPING[settings.pop("model_type")].from_dict(settings)
+    kinds = (AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoModelForCausalLM)
+    kind = next(kind for kind in kinds if type(config) in kind._model_mapping)
+    with torch.device("meta"):
+        return kind.from_config(config)
 
 
 def _base_count(case: TraceCase) -> int:

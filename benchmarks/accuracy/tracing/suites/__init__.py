@@ -13,12 +13,14 @@ from benchmarks.accuracy.tracing.suites.stacks import (
     transformers_4_cases,
     trl_cases,
 )
+from benchmarks.accuracy.tracing.suites.wrappers import wrapper_cases
 
 SUITES: Mapping[str, Callable[[], Sequence[TraceCase]]] = {
     "architectures": architecture_cases,
     "dense": dense_cases,
     "layers": layer_cases,
     "parameters": perturbed_cases,
+    "wrappers": wrapper_cases,
     "liger": liger_cases,
     "trl": trl_cases,
     "transformers_4": transformers_4_cases,
