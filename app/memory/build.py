@@ -62,8 +62,16 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     if not isinstance(model_type, str) or not model_type:
         raise ConfigError("model_type", "is missing", "a Hugging Face model type such as llama")
     family = FAMILIES.get(model_type)
+    if family is not None and family.nested:
+        config = {**_lifted(config, family.nested), **config}
     reader = ConfigReader(config, (family or unknown_family(ConfigReader(config, {}))).defaults)
     return _Builder(model_type, family, reader, whole).build(wrapper)
+
+
+def _lifted(config: Mapping[str, Any], nested: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """What stands in objects of their own, by the names that it has elsewhere."""
+    sections = {name: ConfigReader(config, {}).section(name) or {} for name, _ in nested.values()}
+    return {key: sections[name][inner] for key, (name, inner) in nested.items() if inner in sections[name]}
 
 
 def _trained_part(config: Mapping[str, Any]) -> Mapping[str, Any]:

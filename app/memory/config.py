@@ -19,7 +19,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     # `attribute_map` of the library's configuration classes (transformers 5.23, models/*/configuration_*.py)
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
-    "num_attention_heads": ("n_head", "n_heads", "num_heads"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
     "num_key_value_heads": ("num_kv_heads", "n_head_kv"),
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size"),
     "max_position_embeddings": ("n_positions", "max_seq_len", "seq_length"),
@@ -100,6 +100,14 @@ class ConfigReader:
             raise ConfigError(key, message(template, minimum=0, maximum=MAXIMUM_RATIO, value=_shown(value)), "a number")
         return float(value)
 
+    def rotary_fraction(self, kind: str | None, default: float) -> float:
+        """``partial_rotary_factor``, which rotary parameters may have for each kind of layer."""
+        rope = self._config.get("rope_parameters")
+        own = rope.get(kind) if isinstance(rope, Mapping) else None
+        if isinstance(own, Mapping):
+            return ConfigReader(own, {}).number("partial_rotary_factor", default)
+        return self.number("partial_rotary_factor", default)
+
     def text(self, key: str, default: str) -> str:
         value = self.raw(key)
         if value is None:
@@ -127,6 +135,17 @@ class ConfigReader:
                 key, message("must be a list of whole numbers, not {value}", value=_shown(value)), "a list"
             )
         return tuple(check_integer(key, item, minimum=0) for item in value)
+
+    def each(self, key: str, length: int) -> tuple[int | None, ...]:
+        """A list with a whole number a layer; as many Nones where there is no list."""
+        listed = self.integers(key)
+        if listed and len(listed) != length:
+            raise ConfigError(
+                key,
+                message("has {entries} entries for {layers} layers", entries=len(listed), layers=length),
+                message("{layers} entries", layers=length),
+            )
+        return listed or (None,) * length
 
     def groups(self, key: str) -> tuple[tuple[tuple[str, ...], int], ...]:
         """A list of (names, times) pairs (GPT-Neo's ``attention_types``); empty where there is none."""

@@ -86,6 +86,10 @@ class Attention:
     """The query projection also makes a gate that multiplies the attention's output."""
     gate: Projection | None = None
     """Such a gate by a projection of its own (Trinity)."""
+    gate_softplus: bool = False
+    """That gate is a softplus, not a sigmoid (Laguna)."""
+    differential: bool = False
+    """Two halves of the values, one's result less a learned share of the other's (DiffLlama)."""
     shifted_scores: bool = False
     """Written-out attention subtracts the largest score, as it does beside a column of sinks (MiMo V2)."""
     output_norm: Norm | None = None
@@ -115,7 +119,7 @@ class Attention:
     @property
     def hands_weights_on(self) -> bool:
         """The layer returns its attention weights, which the model's loop holds until the next layer returns."""
-        return self.alibi_in_product or self.float32_scores
+        return self.alibi_in_product or (self.float32_scores and self.sinks is None)
 
     @property
     def rotary_concatenates(self) -> bool:
@@ -155,6 +159,8 @@ class Attention:
                 yield from norm.parameters()
         if self.sinks:
             yield Parameter(ParameterKind.OTHER, self.num_heads)
+        if self.differential:
+            yield Parameter(ParameterKind.OTHER, self.head_dim, 4)
         if self.gates:
             yield Parameter(ParameterKind.OTHER, 1, self.gates)
 

@@ -87,6 +87,10 @@ class RouterKind(StrEnum):
     """The router multiplies in float32, then a sigmoid (DeepSeek V3, GLM-4.5, dots)."""
     SIGMOID = "sigmoid"
     """A sigmoid of upcast logits (MiniMax M2)."""
+    SIGMOID_ISOLATED = "sigmoid_isolated"
+    """The same outside autocast (Flint)."""
+    SIGMOID_HALF = "sigmoid_half"
+    """A sigmoid at the logits' width, then the best (LFM2's experts)."""
     SIGMOID_OF_BEST = "sigmoid_of_best"
     """The best logits, then a sigmoid of them (Command A+'s kind)."""
     SOFTMAX_HALF = "softmax_half"
@@ -159,6 +163,8 @@ class SparseMlp:
     latent_down: Projection | None = None
     """Leads into a narrower space for the experts (Nemotron-H)."""
     latent_up: Projection | None = None
+    scales_result: bool = False
+    """The experts' result is multiplied by a constant (Laguna)."""
     adds_in_float32: bool = False
     """The experts' result and the shared part's are upcast to be added (Hunyuan 3)."""
     averages: bool = False

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from app.memory.families.classic import CLASSIC
+from app.memory.families.classic_seldom import CLASSIC_SELDOM
 from app.memory.families.family import Family
 from app.memory.families.hybrid import HYBRID
 from app.memory.families.latent import LATENT
@@ -21,6 +22,7 @@ from app.memory.families.wrapper import Wrapper
 FAMILIES: Mapping[str, Family] = {
     **LLAMA_LIKE,
     **CLASSIC,
+    **CLASSIC_SELDOM,
     **SPARSE,
     **LATENT,
     **HYBRID,

@@ -98,6 +98,11 @@ class AttentionStyle:
     """The key of the dropout after the output projection."""
     gates: int = 0
     gate_name: str | None = None
+    gate_if: Flag = True
+    gate_by_head: bool | Callable[[ConfigReader], bool] = False
+    """The gate has one number a head."""
+    gate_softplus: bool = False
+    differential: bool = False
     output_norm: bool = False
     shifted_scores: bool = False
     value_head_dim_key: str | None = None
@@ -108,7 +113,7 @@ class AttentionStyle:
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention:
         hidden_size = reader.integer("hidden_size")
-        num_heads = reader.integer("num_attention_heads")
+        num_heads = plan.heads or reader.integer("num_attention_heads")
         head_dim = self._head_dim(reader, hidden_size, num_heads)
         num_key_value_heads = self._key_value_heads(reader, num_heads)
         value_head_dim = self._value_head_dim(reader, head_dim)
@@ -148,7 +153,7 @@ class AttentionStyle:
             key_norm=self._norm(family, head_dim, key_value) if has_norms and not plan.shares_key_values else None,
             value_norm=Norm(family.norm, head_dim, 0) if self.value_norm and not plan.shares_key_values else None,
             norms_after_rotary=self.norms_after_rotary,
-            rotary_dim=self._rotary_dim(reader, head_dim) if rotary else 0,
+            rotary_dim=self._rotary_dim(reader, head_dim, plan.mixer) if rotary else 0,
             rotary_kind=self.rotary_kind,
             window=plan.window,
             alibi=alibi,
@@ -162,18 +167,27 @@ class AttentionStyle:
             sdpa=self.sdpa,
             residual_dropout=self.dropout is not None and reader.number(self.dropout, 0.0) > 0,
             gates=self.gates,
-            gate=self._gate(family, hidden_size, query),
+            gate=self._gate(reader, family, num_heads, query),
+            gate_softplus=self.gate_softplus,
+            differential=self.differential,
             output_norm=family.norm_over(num_heads * value_head_dim, reader) if self.output_norm else None,
             shifted_scores=self.shifted_scores,
             scales_values=self.value_scale_key is not None and reader.has(self.value_scale_key),
             own_value_head_dim=value_head_dim if value_head_dim != head_dim else None,
         )
 
-    def _gate(self, family: Family, hidden_size: int, width: int) -> Projection | None:
-        if self.gate_name is None:
+    def _gate(self, reader: ConfigReader, family: Family, heads: int, query: int) -> Projection | None:
+        if self.gate_name is None or not is_set(self.gate_if, reader):
             return None
+        by_head = self.gate_by_head(reader) if callable(self.gate_by_head) else self.gate_by_head
         adapted = () if self.gate_name in family.converted_names else None
-        return Projection(self.gate_name, hidden_size, width, in_attention=True, adapted_as=adapted)
+        return Projection(
+            self.gate_name,
+            reader.integer("hidden_size"),
+            heads if by_head else query,
+            in_attention=True,
+            adapted_as=adapted,
+        )
 
     def _value_head_dim(self, reader: ConfigReader, head_dim: int) -> int:
         return reader.integer(self.value_head_dim_key, head_dim) if self.value_head_dim_key else head_dim
@@ -205,11 +219,11 @@ class AttentionStyle:
             )
         return hidden_size // num_heads
 
-    def _rotary_dim(self, reader: ConfigReader, head_dim: int) -> int:
+    def _rotary_dim(self, reader: ConfigReader, head_dim: int, kind: str | None) -> int:
         listed = reader.optional_integer("rotary_dim")
         if listed is not None:
             return min(listed, head_dim)
-        fraction = reader.number("partial_rotary_factor", self.rotary_fraction)
+        fraction = reader.rotary_fraction(kind, self.rotary_fraction)
         return int(head_dim * fraction) // 2 * 2
 
     def _norm(self, family: Family, head_dim: int, width: int) -> Norm:

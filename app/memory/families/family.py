@@ -23,6 +23,8 @@ class LayerPlan(NamedTuple):
     mlp: str | None = "dense"
     window: int | None = None
     rotary: bool = True
+    heads: int | None = None
+    """Query heads, where layers differ in them; None is ``num_attention_heads``."""
     shares_key_values: bool = False
     """It uses the keys and values of an earlier layer."""
 
@@ -111,6 +113,8 @@ class Family:
     """Parameters are exact, but part of the code is not transcribed: memory gets an unknown family's interval."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What the library's configuration class assumes for keys that published configurations leave out."""
+    nested: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Keys that stand in an object of their own: its name, and theirs in it (DBRX)."""
     note: str | None = None
 
     def norm_over(self, width: int, reader: ConfigReader) -> Norm:

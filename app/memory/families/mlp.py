@@ -171,6 +171,7 @@ class ExpertStyle:
     """The Transformers 4 layout from which PEFT converts targets, a key of ``EXPERT_NAMES``."""
     latent: str | None = None
     """The key of the narrower width in which the experts work."""
+    scales_result: bool = False
     adds_in_float32: Flag = False
     averages: Callable[[ConfigReader], bool] | None = None
     """Whether the experts' result and the shared part's are averaged rather than added."""
@@ -234,6 +235,7 @@ class ExpertStyle:
             shared_gate=Projection("shared_expert_gate", hidden_size, 1)
             if self.shared is not None and self.shared.gate
             else None,
+            scales_result=self.scales_result,
             adds_in_float32=is_set(self.adds_in_float32, reader),
             averages=self.averages is not None and self.averages(reader),
             latent_down=Projection("fc1_latent_proj", hidden_size, inner) if inner else None,

@@ -76,4 +76,5 @@ NEWER_DENSE: Mapping[str, Family] = {
         defaults={"hidden_act": "relu2", "num_key_value_heads": 5},
     ),
     "vaultgemma": replace(LLAMA_LIKE["gemma2"], block=BlockKind.PRE_NORM),
+    "diffllama": Family(mixers={"full_attention": replace(BIASED_ATTENTION, differential=True)}, mlps={"dense": GATED}),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from app.memory.architecture import BlockKind, NormKind, RotaryKind, RouterKind
+from app.memory.architecture import BlockKind, FusedLayout, NormKind, RotaryKind, RouterKind, SinkKind
 from app.memory.config import ConfigReader
 from app.memory.families.attention import PER_HEAD, AttentionStyle
 from app.memory.families.family import Family
@@ -14,10 +14,13 @@ from app.memory.families.llama_like import (
     LLAMA_LIKE,
     NORMED_ATTENTION,
     QUERY_KEY_VALUE_BIAS,
+    QWEN3_ATTENTION,
 )
 from app.memory.families.mlp import ExpertStyle, GatedStyle, SharedStyle, balancing_bias, shared_by_count
 from app.memory.families.newer_dense import GRANITE_SINKS
 from app.memory.families.plans import (
+    FULL,
+    SLIDING,
     after_first_dense,
     all_sparse,
     by_layer_type,
@@ -26,8 +29,10 @@ from app.memory.families.plans import (
     rotates_by_base,
     rotates_if_sliding,
     rotates_if_sliding_or_no_window,
+    sparse_step,
+    with_own_heads,
 )
-from app.memory.families.sparse import QWEN_NAMES, SIGMOID_EXPERTS, SPARSE
+from app.memory.families.sparse import QWEN_EXPERTS, QWEN_NAMES, SIGMOID_EXPERTS, SPARSE
 
 
 def _after_dense(reader: ConfigReader, index: int) -> bool:
@@ -71,11 +76,48 @@ def _cohere_rotates(reader: ConfigReader, index: int, kind: str) -> bool:
     )
 
 
+def _gates_by_head(reader: ConfigReader) -> bool:
+    return reader.raw("gating") in (None, True, "per-head")
+
+
+def _flint_layer_type(reader: ConfigReader, index: int) -> str:
+    """The first two, every fourth and the last see everything."""
+    last = index == reader.integer("num_hidden_layers") - 1
+    return FULL if index < 2 or index % 4 == 1 or last else SLIDING
+
+
+def _mimo_layer_type(reader: ConfigReader, index: int) -> str:
+    """The first and every sixth see everything."""
+    return FULL if index == 0 or (index + 1) % 6 == 0 else SLIDING
+
+
+def _twice_the_key_value_heads(reader: ConfigReader, num_heads: int) -> int:
+    """What layers with a window have."""
+    return 2 * reader.integer("num_key_value_heads", num_heads)
+
+
+def _aria_shared(reader: ConfigReader) -> int:
+    return reader.integer("intermediate_size") * reader.integer("moe_num_shared_experts", 0, minimum=0)
+
+
 def _granite_shared(reader: ConfigReader) -> int:
     return reader.integer("shared_intermediate_size", 0, minimum=0)
 
 
 PREDICTION_NOTE = "Multi-token-prediction layers are left out: Transformers does not train them."
+LAGUNA_ATTENTION = replace(
+    NORMED_ATTENTION, head_dim=128, gate_name="g_proj", gate_softplus=True, gate_by_head=_gates_by_head
+)
+MIMO_ATTENTION = AttentionStyle(
+    bias="attention_bias",
+    head_dim=192,
+    value_head_dim_key="v_head_dim",
+    value_scale_key="attention_value_scale",
+    rotary_kind=RotaryKind.CONCATENATED,
+    rotary_fraction=0.334,
+    shifted_scores=True,
+    sdpa=False,
+)
 GRANITE_EXPERTS = ExpertStyle(
     router=RouterKind.SOFTMAX_OF_BEST,
     width="intermediate_size",
@@ -130,6 +172,8 @@ NEWER_SPARSE: Mapping[str, Family] = {
                 width="intermediate_size",
                 router_name="wg",
                 router_is_linear=True,
+                router_float32=True,
+                casts_back=True,
                 shared=SharedStyle(width="intermediate_size", first=True),
                 converted="qwen2_moe",
             )
@@ -218,5 +262,130 @@ NEWER_SPARSE: Mapping[str, Family] = {
             "sliding_window": 4096,
             "norm_topk_prob": True,
         },
+    ),
+    "mellum": replace(
+        SPARSE["qwen3_moe"],
+        mlps={"dense": GATED, "sparse": replace(QWEN_EXPERTS, normalises="norm_topk_prob")},
+        plan=by_layer_type(sparse=after_first_dense),
+        rotary_embeddings=2,
+        defaults={
+            "num_key_value_heads": 4,
+            "sliding_window": 1024,
+            "moe_intermediate_size": 896,
+            "num_experts": 64,
+            "num_experts_per_tok": 8,
+            "norm_topk_prob": True,
+        },
+        note=PREDICTION_NOTE,
+    ),
+    "laguna": Family(
+        mixers={
+            "full_attention": replace(LAGUNA_ATTENTION, rotary_fraction=0.5),
+            "sliding_attention": LAGUNA_ATTENTION,
+        },
+        mlps={
+            "dense": GATED,
+            "sparse": ExpertStyle(
+                router=RouterKind.SIGMOID,
+                casts_back=True,
+                scales_result=True,
+                router_extra=balancing_bias,
+                shared=SharedStyle(width="shared_expert_intermediate_size", first=True),
+            ),
+        },
+        plan=with_own_heads(by_layer_type(sparse=after_first_dense)),
+        rotary_embeddings=2,
+        defaults={
+            "num_key_value_heads": 8,
+            "sliding_window": 512,
+            "first_k_dense_replace": 1,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+        },
+    ),
+    "flint": Family(
+        mixers={"full_attention": replace(QWEN3_ATTENTION, sinks=SinkKind.COLUMN, float32_scores=True, sdpa=False)},
+        mlps={
+            "dense": GATED,
+            "sparse": ExpertStyle(
+                router=RouterKind.SIGMOID_ISOLATED,
+                normalises="norm_topk_prob",
+                shared=SharedStyle(width="shared_expert_intermediate_size"),
+            ),
+        },
+        plan=by_layer_type(_flint_layer_type, sparse=sparse_step, rotary=rotates_if_sliding),
+        defaults={
+            "num_key_value_heads": 4,
+            "sliding_window": 513,
+            "mlp_only_layers": (0, 1),
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 1024,
+            "num_experts": 256,
+            "num_experts_per_tok": 6,
+            "norm_topk_prob": True,
+        },
+    ),
+    "mimo_v2_flash": Family(
+        mixers={
+            "full_attention": MIMO_ATTENTION,
+            "sliding_attention": replace(
+                MIMO_ATTENTION, sinks=SinkKind.COLUMN, key_value_heads=_twice_the_key_value_heads
+            ),
+        },
+        mlps={"dense": GATED, "sparse": replace(SIGMOID_EXPERTS, shared=None, converted=None)},
+        plan=by_layer_type(_mimo_layer_type, sparse=after_first_dense),
+        rotary_embeddings=2,
+        defaults={
+            "num_key_value_heads": 4,
+            "attention_value_scale": 0.707,
+            "sliding_window": 129,
+            "first_k_dense_replace": 1,
+            "moe_intermediate_size": 2048,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+            "norm_topk_prob": True,
+        },
+        note=PREDICTION_NOTE,
+    ),
+    "aria_text": Family(
+        mixers={"full_attention": BIASED_ATTENTION},
+        mlps={
+            "sparse": ExpertStyle(
+                router=RouterKind.SOFTMAX_OF_BEST_HALF,
+                width="intermediate_size",
+                shared=SharedStyle(width=_aria_shared, bias="mlp_bias"),
+            )
+        },
+        plan=by_layer_type(sparse=all_sparse),
+        defaults={"num_experts": 8, "num_experts_per_tok": 2, "moe_num_shared_experts": 2},
+    ),
+    "dbrx": Family(
+        norm=NormKind.LAYER,
+        mixers={
+            "full_attention": AttentionStyle(
+                fused="Wqkv", fused_layout=FusedLayout.SPLIT, output_name="out_proj", clip_key="clip_qkv"
+            )
+        },
+        mlps={
+            "sparse": ExpertStyle(
+                router=RouterKind.SOFTMAX,
+                width="intermediate_size",
+                router_name="layer",
+                router_is_linear=True,
+            )
+        },
+        plan=by_layer_type(sparse=all_sparse),
+        nested={
+            "num_key_value_heads": ("attn_config", "kv_n_heads"),
+            "clip_qkv": ("attn_config", "clip_qkv"),
+            "intermediate_size": ("ffn_config", "ffn_hidden_size"),
+            "num_experts": ("ffn_config", "moe_num_experts"),
+            "num_experts_per_tok": ("ffn_config", "moe_top_k"),
+        },
+        defaults={"num_key_value_heads": 1, "intermediate_size": 3584, "num_experts": 4, "num_experts_per_tok": 1},
+        approximate=True,
+        note="Its experts run one after another, which is counted as if they ran together.",
     ),
 }

@@ -112,6 +112,16 @@ def by_layer_type(
     return plan
 
 
+def with_own_heads(plan: Plan) -> Plan:
+    """``num_attention_heads_per_layer`` says how many query heads each layer has (Laguna)."""
+
+    def planned(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
+        heads = reader.each("num_attention_heads_per_layer", layers)
+        return tuple(layer._replace(heads=own) for layer, own in zip(plan(reader, layers), heads, strict=True))
+
+    return planned
+
+
 def rotates_by_interval(reader: ConfigReader, index: int, kind: str) -> bool:
     """Every ``no_rope_layer_interval``-th layer has no positions (SmolLM 3, Llama 4)."""
     listed = reader.integers("no_rope_layers")

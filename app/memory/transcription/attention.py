@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from app.memory.architecture import Attention, FusedLayout, KeyValueForm
+from app.memory.architecture import Attention, FusedLayout, KeyValueForm, Norm, NormKind
 from app.memory.policy import AttentionPath
-from app.memory.tape import Tensor
-from app.memory.transcription.elements import Code, tokens
+from app.memory.tape import FLOAT32, Tensor
+from app.memory.transcription.elements import Code, elements_of, tokens
 from app.memory.transcription.kernels import KERNELS
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
@@ -25,12 +25,9 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         gate = project(code, attention.gate, x)
     if attention.scales_values:
         value = code.tape.scale(value)
-    if attention.query_norm is not None:
-        query = apply_norm(code, attention.query_norm, query, attention.query_width)
-    if attention.key_norm is not None:
-        key = apply_norm(code, attention.key_norm, key, attention.key_value_width)
-    if attention.value_norm is not None:
-        value = apply_norm(code, attention.value_norm, value, attention.key_value_width)
+    query = _normed(code, attention.query_norm, query, attention.query_width)
+    key = _normed(code, attention.key_norm, key, attention.key_value_width)
+    value = _normed(code, attention.value_norm, value, attention.key_value_width)
     if attention.rotary_dim:
         query = rotate(code, attention, query, attention.num_heads)
         repeated = attention.key_value_form is KeyValueForm.REPEATED
@@ -39,16 +36,41 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         query = code.tape.scale(query)
     if attention.key_value_form is KeyValueForm.REPEATED:
         attention = replace(attention, num_key_value_heads=attention.num_heads)
-    mixed = KERNELS[code.path](code, attention, query, key, value)
+    if attention.differential:
+        mixed = _difference(code, attention, query, key, value)
+    else:
+        mixed = KERNELS[code.path](code, attention, query, key, value)
     if (attention.rotary_concatenates or code.policy.head_major) and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
         mixed = code.tape.copy(mixed)
     if gate is not None:
-        mixed = code.tape.multiply(mixed, code.tape.unary(gate, saves_output=True))
-    if attention.output_norm is not None:
-        mixed = apply_norm(code, attention.output_norm, mixed, attention.value_width)
+        mixed = code.tape.multiply(mixed, _gated_by(code, attention, gate))
+    mixed = _normed(code, attention.output_norm, mixed, attention.value_width)
     output = project(code, attention.output, mixed)
     return code.tape.dropout(output) if attention.residual_dropout else output
+
+
+def _normed(code: Code, norm: Norm | None, x: Tensor, width: int) -> Tensor:
+    return x if norm is None else apply_norm(code, norm, x, width)
+
+
+def _gated_by(code: Code, attention: Attention, gate: Tensor) -> Tensor:
+    if not attention.gate_softplus:
+        return code.tape.unary(gate, saves_output=True)
+    return code.tape.cast(code.tape.unary(code.tape.cast(gate, FLOAT32), saves_input=True), gate.width)
+
+
+def _difference(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``DiffLlamaAttention.forward``: each half of the values is repeated for all heads and attended to."""
+    tape = code.tape
+    whole, half = tokens(attention.key_value_width), tokens(attention.key_value_width // 2)
+    repeated = [tape.record((part,), whole, part.width) for part in tape.split(value, half, half)]
+    one, other = (KERNELS[code.path](code, attention, query, key, part) for part in repeated)
+    wide = tokens(attention.query_width)
+    kept, taken = tape.split(tape.concatenate(one, other, tokens(2 * attention.query_width)), wide, wide)
+    share = tape.parameter(elements_of(1), kept.width, trainable=code.policy.trains_base)
+    norm = Norm(NormKind.RMS_FUSED, 2 * attention.head_dim, 0)
+    return tape.scale(apply_norm(code, norm, tape.add(kept, tape.multiply(taken, share)), attention.query_width))
 
 
 def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

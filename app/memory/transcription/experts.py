@@ -22,6 +22,8 @@ def experts(code: Code, mlp: SparseMlp, x: Tensor, seen_by_router: Tensor | None
     sample = route(code, mlp, x if seen_by_router is None else seen_by_router)
     routed = x if mlp.latent_down is None else project(code, mlp.latent_down, x)
     result = _grouped(code, mlp, routed, sample)
+    if mlp.scales_result:
+        result = code.tape.scale(result)
     if mlp.latent_up is not None:
         result = project(code, mlp.latent_up, result)
     if mlp.shared is not None and shared is None:

@@ -129,13 +129,20 @@ def _eager_with_sinks(code: Code, attention: SoftmaxAttention, query: Tensor, ke
     tape, heads = code.tape, attention.num_heads
     query, key, value = _own(code, query), _own(code, key), _own(code, value)
     key, value = _repeat(code, attention, key), _repeat(code, attention, value, values=True)
-    weights = tape.scale(tape.matmul(query, key, pairs(heads)))
+    if attention.float32_scores:
+        # outside autocast
+        query, key = tape.cast(query, FLOAT32), tape.cast(key, FLOAT32)
+        weights = tape.scale(_product(code, query, key, pairs(heads)))
+    else:
+        weights = tape.scale(tape.matmul(query, key, pairs(heads)))
     weights = tape.add(weights, tape.fresh(scores, weights.width))
     combined = weights if attention.sinks is None else _with_column(code, heads, weights)
-    largest = tape.record((combined,), tokens(heads), weights.width, extra_saved=per_token(INDEX * heads))
-    shifted = tape.add(combined, largest)
-    probabilities = tape.unary(shifted, saves_output=True)
-    mixed = tape.matmul(tape.view(probabilities), value, tokens(attention.value_width))
+    shifted = combined
+    if not attention.float32_scores:
+        largest = tape.record((combined,), tokens(heads), weights.width, extra_saved=per_token(INDEX * heads))
+        shifted = tape.add(combined, largest)
+    probabilities = tape.view(tape.unary(shifted, saves_output=True))
+    mixed = tape.matmul(tape.cast(probabilities, value.width), value, tokens(attention.value_width))
     tape.until_here(weights, shifted)
     return tape.copy(mixed)
 

@@ -49,6 +49,17 @@ def _sigmoid(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape = code.tape
     scores = tape.unary(tape.cast(_logits(code, mlp, x), FLOAT32), saves_output=True)
     weights = _normalised(tape, _best(tape, scores, mlp.experts_per_token))
+    weights = tape.scale(weights) if mlp.router.scales else weights
+    return tape.cast(weights, x.width) if mlp.router.casts_back else weights
+
+
+def _sigmoid_half(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
+    tape = code.tape
+    weights = _best(tape, tape.unary(_logits(code, mlp, x), saves_output=True), mlp.experts_per_token)
+    if mlp.router.normalises:
+        # `sum` is on autocast's float32 list, and its result widens what it divides
+        width = weights.width if tape.autocast is None else FLOAT32
+        weights = tape.record((weights,), weights.elements, width, saves=(weights,))
     return tape.scale(weights) if mlp.router.scales else weights
 
 
@@ -61,7 +72,7 @@ def _sigmoid_of_best(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
 def _in_float32(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     tape, router = code.tape, mlp.router
     logits = _float32_logits(code, mlp, x)
-    if router.kind is not RouterKind.SIGMOID_FLOAT32:
+    if router.kind in (RouterKind.SOFTMAX_FLOAT32, RouterKind.SOFTMAX_ISOLATED):
         logits = tape.cast(logits, FLOAT32)
     weights = _best(tape, tape.unary(logits, saves_output=True), mlp.experts_per_token)
     weights = _normalised(tape, weights) if router.normalises else weights
@@ -93,6 +104,8 @@ def _weight(code: Code, mlp: SparseMlp) -> Tensor:
 
 def _logits(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     if mlp.router.is_linear:
+        if mlp.router.float32 and code.policy.quantization is None:
+            x = code.tape.cast(x, FLOAT32)
         return project(code, mlp.router.weight, x)
     return code.tape.linear(x, _weight(code, mlp), tokens(mlp.num_experts))
 
@@ -101,7 +114,7 @@ def _float32_logits(code: Code, mlp: SparseMlp, x: Tensor) -> Tensor:
     """``F.linear(x.float(), weight.float())``; autocast casts both back, except where it is switched off."""
     tape = code.tape
     x, weight = tape.cast(x, FLOAT32), tape.cast(_weight(code, mlp), FLOAT32)
-    if mlp.router.kind is not RouterKind.SOFTMAX_ISOLATED:
+    if mlp.router.kind in (RouterKind.SOFTMAX_FLOAT32, RouterKind.SIGMOID_FLOAT32):
         return tape.linear(x, weight, tokens(mlp.num_experts))
     saves = [item for item, other in ((x, weight), (weight, x)) if other.requires_grad]
     return tape.record((x, weight), tokens(mlp.num_experts), FLOAT32, saves=saves)
@@ -143,8 +156,10 @@ ROUTERS: Mapping[RouterKind, Callable[[Code, SparseMlp, Tensor], Tensor]] = {
     RouterKind.SOFTMAX_FLOAT32: _in_float32,
     RouterKind.SOFTMAX_ISOLATED: _in_float32,
     RouterKind.SIGMOID_FLOAT32: _in_float32,
+    RouterKind.SIGMOID_ISOLATED: _in_float32,
     RouterKind.SOFTMAX_HALF: _softmax_of_all_half,
     RouterKind.SIGMOID: _sigmoid,
+    RouterKind.SIGMOID_HALF: _sigmoid_half,
     RouterKind.SIGMOID_OF_BEST: _sigmoid_of_best,
     RouterKind.SPARSE_MIXER: _sparse_mixer,
     RouterKind.EVERY_EXPERT: _for_every_expert,
