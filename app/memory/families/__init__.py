@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from app.memory.families.classic import CLASSIC
 from app.memory.families.classic_seldom import CLASSIC_SELDOM
 from app.memory.families.family import Family
+from app.memory.families.hearing import HEARING_WRAPPERS
 from app.memory.families.hybrid import HYBRID
 from app.memory.families.latent import LATENT
 from app.memory.families.latent_newer import LATENT_NEWER
@@ -12,11 +13,14 @@ from app.memory.families.llama_like import LLAMA_LIKE
 from app.memory.families.newer_dense import NEWER_DENSE
 from app.memory.families.newer_sparse import NEWER_SPARSE
 from app.memory.families.remote import REMOTE
+from app.memory.families.short_convolution import SHORT_CONVOLUTION
 from app.memory.families.sparse import SPARSE
 from app.memory.families.state_space import STATE_SPACE
 from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
+from app.memory.families.vision_merging import MERGING_WRAPPERS
 from app.memory.families.vision_older import OLDER_WRAPPERS
 from app.memory.families.vision_projected import PROJECTED_WRAPPERS
+from app.memory.families.wrapped_text import WRAPPED_TEXT
 from app.memory.families.wrapper import Wrapper
 
 FAMILIES: Mapping[str, Family] = {
@@ -31,7 +35,15 @@ FAMILIES: Mapping[str, Family] = {
     **NEWER_SPARSE,
     **LATENT_NEWER,
     **STATE_SPACE,
+    **SHORT_CONVOLUTION,
+    **WRAPPED_TEXT,
 }
-WRAPPERS: Mapping[str, Wrapper] = {**NEWER_WRAPPERS, **OLDER_WRAPPERS, **PROJECTED_WRAPPERS}
+WRAPPERS: Mapping[str, Wrapper] = {
+    **NEWER_WRAPPERS,
+    **OLDER_WRAPPERS,
+    **PROJECTED_WRAPPERS,
+    **MERGING_WRAPPERS,
+    **HEARING_WRAPPERS,
+}
 
 __all__ = ["FAMILIES", "WRAPPERS", "Family", "Wrapper"]
