@@ -218,7 +218,7 @@ def _upload_page(
 ) -> Response:
     given = options or {}
     kinds = (("", "by the file’s name"), ("csv", "CSV"), ("json", "JSON"), ("gpuhunt", "gpuhunt’s CSV"))
-    modes = (("merge", "keep what the list does not name"), ("replace", "withdraw what the list does not name"))
+    modes = (("merge", "keep those not listed"), ("replace", "withdraw those not listed"))
     form = Form(
         action=UPLOAD,
         button="Show what would change",

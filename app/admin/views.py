@@ -145,8 +145,9 @@ def server_text(offer: Offer) -> str:
 
 
 def price_text(offer: Offer) -> str:
-    """The price exactly as it is kept."""
-    return f"{offer.amount:f} {offer.currency}/{offer.period}"
+    """The price with every decimal that it has, and at least two."""
+    digits = max(2, -int(offer.amount.normalize().as_tuple().exponent))
+    return f"{offer.amount:.{digits}f} {offer.currency}/{offer.period}"
 
 
 def columns(*names: str, numbers: Sequence[str] = ()) -> tuple[Heading, ...]:
