@@ -18,15 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.formatting import NO_BREAK, Formatter, MemoryUnit
 
-_BEFORE_A_UNIT: Final = re.compile(
+_HELD_SPACE: Final = re.compile(
     r"(?<=[}\d]) (?=(?:\{unit\}|[KMG]i?B|%|min|h|s|tokens?|Token|(?:[bm]|tr)illion|[BM]illionen|Milliarden)(?![\w-]))"
+    r"|(?<=\S) (?=·)"
 )
 
 
 @lru_cache(maxsize=4_096)
 def with_units_held(text: str) -> str:
-    """A text in which no line ends between a number, or the place of one, and its unit."""
-    return _BEFORE_A_UNIT.sub(NO_BREAK, text)
+    """A text in which no line parts a number, or the place of one, from its unit, or begins with a middle dot."""
+    return _HELD_SPACE.sub(NO_BREAK, text)
 
 
 class _English(NullTranslations):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.api.state import AppState
-from app.request import FIELDS
+from app.request import FIELDS, text_of
 from app.web.answer import Answer, choices
 from app.web.components import FieldView, Link, Option
 from app.web.embed.query import EmbedQuery
@@ -43,7 +43,7 @@ def calculator_frame(found: Answer, query: EmbedQuery, parts: AppState, meta: Fr
     state = found.state
     lists = choices(parts.snapshot(), parts.today())
     kept = _kept(state, query)
-    current = state.run.method.value if state.run is not None else state.texts.get("method", "")
+    current = state.run.method.value if state.run is not None else state.texts.get("method", text_of(FIELDS["method"].default))
     error = state.errors.get("method")
     return CalculatorFrame(
         meta=meta,
