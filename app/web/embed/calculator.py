@@ -43,7 +43,11 @@ def calculator_frame(found: Answer, query: EmbedQuery, parts: AppState, meta: Fr
     state = found.state
     lists = choices(parts.snapshot(), parts.today())
     kept = _kept(state, query)
-    current = state.run.method.value if state.run is not None else state.texts.get("method", text_of(FIELDS["method"].default))
+    current = (
+        state.run.method.value
+        if state.run is not None
+        else state.texts.get("method", text_of(FIELDS["method"].default))
+    )
     error = state.errors.get("method")
     return CalculatorFrame(
         meta=meta,
