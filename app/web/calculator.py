@@ -307,7 +307,11 @@ def calculator_page(
         verdict=verdict,
         kept=tuple(context.preferences.items()),
         presets=tuple(
-            Link(text=_(text), url=page_link(chosen, fields_), is_current=chosen.get("gpu") == fields_["gpu"])
+            Link(
+                text=_(text),
+                url=page_link(chosen, fields_),
+                is_current=all(chosen.get(name) == value for name, value in fields_.items()),
+            )
             for text, fields_ in PRESETS
             if fields_["gpu"] in choices.labels
         ),

@@ -52,9 +52,9 @@ def python(chosen: RunFields, base_url: str) -> str:
     )
 
 
-def markdown(table: PartsTable) -> str:
+def markdown(table: PartsTable, fmt: Formatter) -> str:
     """The parts of the peak as a Markdown table, as shown."""
-    lines = [f"| At the peak | {table.unit} |", "|---|---:|"]
+    lines = [f"| {fmt.gettext('At the peak')} | {table.unit} |", "|---|---:|"]
     lines += [f"| {row.name} | {row.value} |" for row in table.rows]
     lines.append(f"| **{table.total_name}** | **{table.total}** |")
     return "\n".join(lines)
@@ -99,7 +99,7 @@ def code_samples(
             title="Markdown",
             summary=fmt.ngettext("a table of {count} part", "a table of {count} parts", parts).format(count=parts),
             name=_("Markdown table"),
-            code=markdown(table),
+            code=markdown(table, fmt),
             is_open=False,
         ),
         CodeSample(

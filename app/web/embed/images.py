@@ -179,18 +179,19 @@ def memory_chart(outcome: Outcome, query: EmbedQuery, source: str) -> Chart:
     scale = usable if fits else int(_SCALE_PAST_NEED * max(reach, usable))
     boxes = _boxes(outcome, scale, base.colours, fmt)
     end_x = boxes[-1].x + boxes[-1].width
+    capacity_x = 0 if fits or verdict is None else round(MARGIN + BAR_WIDTH * usable / scale, 1)
     free = fmt.memory_difference(usable, memory.required_bytes) if fits else ""
     return replace(
         base,
         name=f"{base.title}: {sentence}",
         lines=broken(sentence, 40),
         tone=base.colours[tone],
-        boxes=tuple(_fitted(box) for box in boxes),
+        boxes=tuple(_fitted(box, capacity_x) for box in boxes),
         legend=_legend(boxes),
         end_x=end_x,
         free_value=free if MARGIN + BAR_WIDTH - end_x > 90 else "",
         free_label=_("Free"),
-        capacity_x=0 if fits or verdict is None else round(MARGIN + BAR_WIDTH * usable / scale, 1),
+        capacity_x=capacity_x,
         capacity_text=capacity_text(verdict, fmt) if verdict is not None else "",
         footer=_("Needs {needs}, likely {range}: what a card must have").format(
             needs=fmt.memory_with_unit(memory.required_bytes),
@@ -220,9 +221,10 @@ def _boxes(outcome: Outcome, scale: int, colours: Mapping[str, str], fmt: Format
     return tuple(boxes)
 
 
-def _fitted(box: Box) -> Box:
-    """The box without the texts it has no room for."""
-    has_room = box.width >= 24 + _LETTER * 20 * max(len(box.label), len(box.value))
+def _fitted(box: Box, capacity_x: float) -> Box:
+    """The box without the texts that it has no room for or that the card's limit would run through."""
+    needed = 24 + _LETTER * 20 * max(len(box.label), len(box.value))
+    has_room = box.width >= needed and not 0 <= capacity_x - box.x < needed
     return box if has_room else replace(box, label="", value="")
 
 
