@@ -106,7 +106,12 @@ def _granite_shared(reader: ConfigReader) -> int:
 
 PREDICTION_NOTE = "Multi-token-prediction layers are left out: Transformers does not train them."
 LAGUNA_ATTENTION = replace(
-    NORMED_ATTENTION, head_dim=128, gate_name="g_proj", gate_softplus=True, gate_by_head=_gates_by_head
+    NORMED_ATTENTION,
+    head_dim=128,
+    rotary_kind=RotaryKind.CONCATENATED,
+    gate_name="g_proj",
+    gate_softplus=True,
+    gate_by_head=_gates_by_head,
 )
 MIMO_ATTENTION = AttentionStyle(
     bias="attention_bias",
@@ -306,6 +311,7 @@ NEWER_SPARSE: Mapping[str, Family] = {
         },
     ),
     "flint": Family(
+        norm=NormKind.RMS_SCALE_LAST,
         mixers={"full_attention": replace(QWEN3_ATTENTION, sinks=SinkKind.COLUMN, float32_scores=True, sdpa=False)},
         mlps={
             "dense": GATED,

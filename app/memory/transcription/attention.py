@@ -69,8 +69,12 @@ def _difference(code: Code, attention: Attention, query: Tensor, key: Tensor, va
     wide = tokens(attention.query_width)
     kept, taken = tape.split(tape.concatenate(one, other, tokens(2 * attention.query_width)), wide, wide)
     share = tape.parameter(elements_of(1), kept.width, trainable=code.policy.trains_base)
-    norm = Norm(NormKind.RMS_FUSED, 2 * attention.head_dim, 0)
-    return tape.scale(apply_norm(code, norm, tape.add(kept, tape.multiply(taken, share)), attention.query_width))
+    difference = tape.add(kept, tape.multiply(taken, share))
+    if tape.autocast is not None:
+        # `rms_norm` is on autocast's float32 list, and written out where no kernel has all its arguments
+        difference = tape.cast(difference, FLOAT32)
+    norm = Norm(NormKind.L2, 2 * attention.head_dim, 0)
+    return tape.scale(apply_norm(code, norm, difference, attention.query_width))
 
 
 def _query_key_value(code: Code, attention: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
