@@ -20,6 +20,7 @@ from app.memory.families.vision import WRAPPERS as NEWER_WRAPPERS
 from app.memory.families.vision_merging import MERGING_WRAPPERS
 from app.memory.families.vision_older import OLDER_WRAPPERS
 from app.memory.families.vision_projected import PROJECTED_WRAPPERS
+from app.memory.families.windowed_sparse import WINDOWED_SPARSE
 from app.memory.families.wrapped_text import WRAPPED_TEXT
 from app.memory.families.wrapper import Wrapper
 
@@ -33,6 +34,7 @@ FAMILIES: Mapping[str, Family] = {
     **REMOTE,
     **NEWER_DENSE,
     **NEWER_SPARSE,
+    **WINDOWED_SPARSE,
     **LATENT_NEWER,
     **STATE_SPACE,
     **SHORT_CONVOLUTION,
