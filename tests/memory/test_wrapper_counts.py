@@ -48,6 +48,8 @@ TOKENS = {
     "lfm2-vl-450m": (ImageSizing.TILES, 256, 256 + 10 * 257 + 1),
     # `processing_deepseek_vl.py`, num_image_tokens
     "deepseek-vl-1.3b": (ImageSizing.FIXED, 576, None),
+    # `image_processing_phi4_multimodal.py`, num_img_tokens; most where 36 tiles stand one above the other
+    "phi-4-multimodal-instruct": (ImageSizing.TILES, 256 + 1 + 256 + 16 + 16, 256 + 1 + 36 * (256 + 16) + 16),
     # `configuration_video_llava.py`, image_seq_length
     "video-llava-7b": (ImageSizing.FIXED, 256, None),
 }

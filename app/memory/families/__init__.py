@@ -12,6 +12,7 @@ from app.memory.families.latent_newer import LATENT_NEWER
 from app.memory.families.llama_like import LLAMA_LIKE
 from app.memory.families.newer_dense import NEWER_DENSE
 from app.memory.families.newer_sparse import NEWER_SPARSE
+from app.memory.families.phi4_multimodal import PHI4_TEXT, PHI4_WRAPPER
 from app.memory.families.remote import REMOTE
 from app.memory.families.short_convolution import SHORT_CONVOLUTION
 from app.memory.families.sparse import SPARSE
@@ -33,6 +34,7 @@ FAMILIES: Mapping[str, Family] = {
     **HYBRID,
     **REMOTE,
     **NEWER_DENSE,
+    **PHI4_TEXT,
     **NEWER_SPARSE,
     **WINDOWED_SPARSE,
     **LATENT_NEWER,
@@ -46,6 +48,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     **PROJECTED_WRAPPERS,
     **MERGING_WRAPPERS,
     **HEARING_WRAPPERS,
+    **PHI4_WRAPPER,
 }
 
 __all__ = ["FAMILIES", "WRAPPERS", "Family", "Wrapper"]
