@@ -21,6 +21,8 @@ from app.memory.blocks.attention import (
     SinkKind,
     SoftmaxAttention,
 )
+from app.memory.blocks.convolution import Convolution
+from app.memory.blocks.kimi_delta import KimiDelta
 from app.memory.blocks.layer import BlockKind, Layer, PerLayerInput, TokenMixer
 from app.memory.blocks.mlp import (
     ActivationKind,
@@ -41,7 +43,7 @@ from app.memory.blocks.parameters import (
     ParameterKind,
     Projection,
 )
-from app.memory.blocks.recurrent import Convolution, DeltaNet, Mamba2, Recurrence, ShortConvolution
+from app.memory.blocks.recurrent import DeltaNet, Mamba2, Recurrence, ShortConvolution
 from app.memory.images import ImageTokens
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "GatedMlp",
     "Indexer",
     "KeyValueForm",
+    "KimiDelta",
     "LatentAttention",
     "Layer",
     "Mamba2",

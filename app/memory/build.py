@@ -145,7 +145,7 @@ class _Builder:
             vocab_size=vocab_size,
             hidden_size=self.hidden_size,
             max_position_embeddings=positions,
-            tie_word_embeddings=reader.boolean("tie_word_embeddings"),
+            tie_word_embeddings=family.ties_head and reader.boolean("tie_word_embeddings"),
             layers=layers,
             final_norm=self.norm if is_set(family.final_norm, reader) else None,
             embedding_multiplier=is_set(family.embedding_multiplier, reader),
@@ -174,7 +174,7 @@ class _Builder:
             if plan not in by_plan:
                 by_plan[plan] = self._layer(plan)
             layers.append(by_plan[plan])
-        if self.reader.boolean("tie_word_embeddings") and not self.norm.elements:
+        if self.family.ties_head and self.reader.boolean("tie_word_embeddings") and not self.norm.elements:
             layers[-1] = _last_parameter_left_alone(layers[-1])
         return tuple(layers)
 

@@ -15,8 +15,9 @@ from app.memory.architecture import (
     Architecture,
     Attention,
     DeltaNet,
+    KimiDelta,
     LatentAttention,
-    Mamba2,
+    Recurrence,
     ShortConvolution,
     TokenMixer,
 )
@@ -124,8 +125,8 @@ def request_cache(architecture: Architecture, dtype: CacheDtype, cards: int = 1)
         layers=tuple(
             found
             for layer, count in architecture.distinct_layers
-            if layer.mixer is not None
-            for found in _of_mixer(layer.mixer, count, dtype, cards)
+            for mixer in layer.mixers
+            for found in _of_mixer(mixer, count, dtype, cards)
         )
     )
 
@@ -168,7 +169,7 @@ def _latent_bytes(attention: LatentAttention, dtype: CacheDtype) -> int:
     return scorer + (_SPARSE_LATENT_FP8_BYTES if dtype is CacheDtype.FP8 else width * _HALF)
 
 
-def _state(mixer: DeltaNet | Mamba2 | ShortConvolution, cards: int) -> Interval:
+def _state(mixer: Recurrence, cards: int) -> Interval:
     """A recurrent layer's state: the convolution's last inputs in 16 bits and, but for short ones, a matrix a head.
 
     Low: the matrices in 16 bits, one state. High: in float32 (``mamba_ssm_cache_dtype``), and two states, as prefix
@@ -177,6 +178,8 @@ def _state(mixer: DeltaNet | Mamba2 | ShortConvolution, cards: int) -> Interval:
     convolution = -(-mixer.convolution.channels // cards) * (mixer.convolution.kernel - 1) * _HALF
     if isinstance(mixer, ShortConvolution):
         elements = 0
+    elif isinstance(mixer, KimiDelta):
+        elements = -(-mixer.state_elements // cards)
     elif isinstance(mixer, DeltaNet):
         elements = -(-mixer.num_value_heads // cards) * mixer.value_head_dim * mixer.key_head_dim
     else:

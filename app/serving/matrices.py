@@ -117,8 +117,8 @@ def _is_vocabulary(parameter: Parameter) -> bool:
 
 
 def _layer_matrices(layer: Layer, count: int) -> Iterator[Matrix]:
-    if layer.mixer is not None:
-        yield from _mixer_matrices(layer.mixer, count)
+    for mixer in layer.mixers:
+        yield from _mixer_matrices(mixer, count)
     for part in (layer.mlp, layer.experts):
         if part is not None:
             yield from _mlp_matrices(part, count)

@@ -91,8 +91,8 @@ def _token_features(architecture: Architecture, cards: int) -> int:
         for part in (layer.mlp, layer.experts):
             if part is not None:
                 widest = max(widest, sum(widest_intermediate(part)))
-        if layer.mixer is not None:
-            widest = max(widest, _mixer_features(layer.mixer))
+        for mixer in layer.mixers:
+            widest = max(widest, _mixer_features(mixer))
     return 2 * architecture.hidden_size + -(-widest // cards)
 
 

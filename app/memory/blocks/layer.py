@@ -64,6 +64,11 @@ class Layer:
     extra: tuple[Parameter, ...] = ()
     """Further parameters, which no transcription reads (Gemma 3n's alternating updates)."""
 
+    @property
+    def mixers(self) -> tuple[TokenMixer, ...]:
+        """What mixes tokens, where there may be two side by side."""
+        return tuple(mixer for mixer in (self.mixer, self.recurrence) if mixer is not None)
+
     def projections(self) -> Iterator[Projection]:
         """Every ``nn.Linear`` of the layer."""
         for part in (self.mixer, self.recurrence, self.mlp, self.experts, self.per_layer_input):

@@ -3,21 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.memory.blocks.convolution import Convolution
+from app.memory.blocks.kimi_delta import KimiDelta
 from app.memory.blocks.parameters import Norm, Parameter, ParameterKind, Projection
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Convolution:
-    """A causal depthwise ``nn.Conv1d`` over the sequence."""
-
-    channels: int
-    kernel: int
-    bias: bool = False
-
-    def parameters(self) -> Iterator[Parameter]:
-        yield Parameter(ParameterKind.OTHER, self.channels * self.kernel, rows=self.channels)
-        if self.bias:
-            yield Parameter(ParameterKind.BIAS, self.channels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,4 +96,4 @@ class ShortConvolution:
         yield from self.convolution.parameters()
 
 
-Recurrence = DeltaNet | Mamba2 | ShortConvolution
+Recurrence = DeltaNet | KimiDelta | Mamba2 | ShortConvolution

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from app.memory.families.classic import CLASSIC
 from app.memory.families.classic_seldom import CLASSIC_SELDOM
+from app.memory.families.delta import DELTA
+from app.memory.families.doge import DOGE
 from app.memory.families.family import Family
 from app.memory.families.hearing import HEARING_WRAPPERS
 from app.memory.families.hybrid import HYBRID
@@ -36,9 +38,11 @@ FAMILIES: Mapping[str, Family] = {
     **NEWER_DENSE,
     **PHI4_TEXT,
     **NEWER_SPARSE,
+    **DOGE,
     **WINDOWED_SPARSE,
     **LATENT_NEWER,
     **STATE_SPACE,
+    **DELTA,
     **SHORT_CONVOLUTION,
     **WRAPPED_TEXT,
 }

@@ -91,6 +91,8 @@ class Family:
     learned_positions: int | None = None
     """Rows that a learned position table has besides the positions; None where there is no table."""
     head_bias: Flag = False
+    ties_head: bool = True
+    """False where the code has a head of its own whatever ``tie_word_embeddings`` says (Kimi Linear)."""
     logits_multiplier: bool = False
     residual_multiplier: bool = False
     rotary_embeddings: int = 1

@@ -7,6 +7,7 @@ from app.memory.architecture import (
     BlockKind,
     DeltaNet,
     GatedMlp,
+    KimiDelta,
     LatentAttention,
     Layer,
     Mamba2,
@@ -23,6 +24,7 @@ from app.memory.tape import Tensor
 from app.memory.transcription.attention import attend
 from app.memory.transcription.elements import Code, tokens
 from app.memory.transcription.experts import experts
+from app.memory.transcription.kimi_delta import kimi_delta
 from app.memory.transcription.latent import attend_latent
 from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
@@ -33,6 +35,7 @@ PARTS: Mapping[type, Callable[..., Tensor]] = {
     Attention: attend,
     LatentAttention: attend_latent,
     DeltaNet: delta_net,
+    KimiDelta: kimi_delta,
     Mamba2: mamba,
     ShortConvolution: short_convolution,
     SparseMlp: experts,

@@ -129,13 +129,14 @@ def _gated_norm(code: Code, norm: Norm, x: Tensor, gate: Tensor, groups: int) ->
     """``*RMSNormGated``: normalises, scales, then multiplies by SiLU of the gate in float32."""
     tape, entry_width = code.tape, x.width
     weight = tape.parameter(elements_of(norm.elements), code.policy.plain_width, trainable=code.policy.trains_base)
-    normalised = tape.cast(_normalise(code, tape.cast(x, FLOAT32), groups), entry_width)
+    normalised = tape.cast(normalise(code, tape.cast(x, FLOAT32), groups), entry_width)
     scaled = tape.multiply(normalised, weight)
     activated = tape.unary(tape.cast(gate, FLOAT32), saves_input=True)
     return tape.cast(tape.multiply(scaled, activated), entry_width)
 
 
-def _normalise(code: Code, x: Tensor, groups: int) -> Tensor:
+def normalise(code: Code, x: Tensor, groups: int) -> Tensor:
+    """What an RMS norm does before its weight, in groups of features."""
     tape = code.tape
     square = tape.unary(x, saves_input=True, backward_temporary=x.elements(FLOAT32).times(2))
     inverse = tape.unary(tape.reduce(square, tokens(groups), FLOAT32), saves_output=True)
@@ -176,8 +177,8 @@ def _gated_scan(code: Code, mixer: Mamba2, scanned: Tensor, gate: Tensor) -> Ten
     weight = tape.parameter(elements_of(norm.elements), code.policy.plain_width, trainable=code.policy.trains_base)
     gate = tape.unary(tape.cast(gate, FLOAT32), saves_input=True)
     if mixer.norm_before_gate:
-        return tape.multiply(tape.multiply(_normalise(code, scanned, mixer.groups), weight), gate)
-    normalised = _normalise(code, tape.multiply(scanned, gate), mixer.groups)
+        return tape.multiply(tape.multiply(normalise(code, scanned, mixer.groups), weight), gate)
+    normalised = normalise(code, tape.multiply(scanned, gate), mixer.groups)
     return tape.multiply(normalised, weight)
 
 
