@@ -105,6 +105,8 @@ class Policy:
         if attention.value_head_dim != attention.head_dim or attention.head_dim > WIDEST_FLASH_HEAD:
             return AttentionPath.EFFICIENT
         windowed = attention.window is not None and attention.window <= sequence_length
+        if isinstance(attention, Attention) and attention.mask is not None:
+            return AttentionPath.EFFICIENT
         masked = self.padded or windowed or attention.selects
         if masked:
             return AttentionPath.EFFICIENT

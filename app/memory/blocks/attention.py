@@ -86,6 +86,8 @@ class Attention:
     """The query projection also makes a gate that multiplies the attention's output."""
     gate: Projection | None = None
     """Such a gate by a projection of its own (Trinity)."""
+    mask: Projection | None = None
+    """Makes a mask for each head out of the values (Doge)."""
     gate_softplus: bool = False
     """That gate is a softplus, not a sigmoid (Laguna)."""
     differential: bool = False
@@ -147,7 +149,7 @@ class Attention:
         return self.num_heads * self.value_head_dim
 
     def projections(self) -> Iterator[Projection]:
-        for projection in (self.query, self.key, self.value, self.fused, self.gate, self.output):
+        for projection in (self.query, self.key, self.value, self.fused, self.gate, self.mask, self.output):
             if projection is not None:
                 yield projection
 
@@ -159,6 +161,8 @@ class Attention:
                 yield from norm.parameters()
         if self.sinks:
             yield Parameter(ParameterKind.OTHER, self.num_heads)
+        if self.mask is not None:
+            yield Parameter(ParameterKind.OTHER, self.num_key_value_heads)
         if self.differential:
             yield Parameter(ParameterKind.OTHER, self.head_dim, 4)
         if self.gates:

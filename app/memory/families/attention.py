@@ -103,6 +103,8 @@ class AttentionStyle:
     """The gate has one number a head."""
     gate_softplus: bool = False
     differential: bool = False
+    mask_name: str | None = None
+    """The projection that makes a mask out of the values."""
     output_norm: bool = False
     shifted_scores: bool = False
     value_head_dim_key: str | None = None
@@ -170,6 +172,9 @@ class AttentionStyle:
             gate=self._gate(reader, family, num_heads, query),
             gate_softplus=self.gate_softplus,
             differential=self.differential,
+            mask=Projection(self.mask_name, key_value, num_key_value_heads, bias, in_attention=True)
+            if self.mask_name
+            else None,
             output_norm=family.norm_over(num_heads * value_head_dim, reader) if self.output_norm else None,
             shifted_scores=self.shifted_scores,
             scales_values=self.value_scale_key is not None and reader.has(self.value_scale_key),

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from app.memory.architecture import Attention, FusedLayout, KeyValueForm, Norm, NormKind
+from app.memory.architecture import Attention, FusedLayout, KeyValueForm, Norm, NormKind, Projection
 from app.memory.policy import AttentionPath
 from app.memory.tape import FLOAT32, Tensor
-from app.memory.transcription.elements import Code, elements_of, tokens
+from app.memory.transcription.elements import Code, elements_of, pairs, tokens
 from app.memory.transcription.kernels import KERNELS
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
@@ -36,10 +36,14 @@ def attend(code: Code, attention: Attention, x: Tensor) -> Tensor:
         query = code.tape.scale(query)
     if attention.key_value_form is KeyValueForm.REPEATED:
         attention = replace(attention, num_key_value_heads=attention.num_heads)
+    mask = None if attention.mask is None else _own_mask(code, attention, attention.mask, value)
     if attention.differential:
         mixed = _difference(code, attention, query, key, value)
     else:
         mixed = KERNELS[code.path](code, attention, query, key, value)
+    if mask is not None:
+        # the kernel keeps it and makes its gradient
+        mixed = code.tape.record((mixed, mask), mixed.elements, mixed.width, saves=(mask,), view=True)
     if (attention.rotary_concatenates or code.policy.head_major) and code.path is AttentionPath.FLASH:
         # the kernel's output takes the layout of its query, which concatenation made head-major
         mixed = code.tape.copy(mixed)
@@ -58,6 +62,16 @@ def _gated_by(code: Code, attention: Attention, gate: Tensor) -> Tensor:
     if not attention.gate_softplus:
         return code.tape.unary(gate, saves_output=True)
     return code.tape.cast(code.tape.unary(code.tape.cast(gate, FLOAT32), saves_input=True), gate.width)
+
+
+def _own_mask(code: Code, attention: Attention, projection: Projection, value: Tensor) -> Tensor:
+    """``DogeAttention.forward``: exp(A · softplus(projected values)), written out for each pair and query head."""
+    tape, heads = code.tape, attention.num_key_value_heads
+    rates = tape.parameter(elements_of(heads), code.policy.plain_width, trainable=code.policy.trains_base)
+    soft = tape.unary(project(code, projection, value), saves_input=True)
+    column = tape.unary(tape.multiply(soft, rates), saves_output=True)
+    mask = tape.record((column,), pairs(heads), column.width)
+    return mask if heads == attention.num_heads else tape.record((mask,), pairs(attention.num_heads), mask.width)
 
 
 def _difference(code: Code, attention: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
