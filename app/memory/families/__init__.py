@@ -6,6 +6,7 @@ from app.memory.families.classic import CLASSIC
 from app.memory.families.classic_seldom import CLASSIC_SELDOM
 from app.memory.families.delta import DELTA
 from app.memory.families.doge import DOGE
+from app.memory.families.ernie_vision import ERNIE_TEXT, ERNIE_WRAPPER
 from app.memory.families.family import Family
 from app.memory.families.hearing import HEARING_WRAPPERS
 from app.memory.families.hybrid import HYBRID
@@ -37,6 +38,7 @@ FAMILIES: Mapping[str, Family] = {
     **REMOTE,
     **NEWER_DENSE,
     **PHI4_TEXT,
+    **ERNIE_TEXT,
     **NEWER_SPARSE,
     **DOGE,
     **WINDOWED_SPARSE,
@@ -53,6 +55,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     **MERGING_WRAPPERS,
     **HEARING_WRAPPERS,
     **PHI4_WRAPPER,
+    **ERNIE_WRAPPER,
 }
 
 __all__ = ["FAMILIES", "WRAPPERS", "Family", "Wrapper"]
