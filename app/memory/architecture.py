@@ -44,6 +44,7 @@ from app.memory.blocks.parameters import (
     Projection,
 )
 from app.memory.blocks.recurrent import DeltaNet, Mamba2, Recurrence, ShortConvolution
+from app.memory.blocks.scan import Scan
 from app.memory.images import ImageTokens
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "RotaryKind",
     "Router",
     "RouterKind",
+    "Scan",
     "ShortConvolution",
     "SinkKind",
     "SoftmaxAttention",

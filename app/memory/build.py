@@ -131,7 +131,7 @@ class _Builder:
 
     def build(self, wrapper: Wrapper | None) -> Architecture:
         family, reader = self.family, self.reader
-        layers = self._layers(reader.integer("num_hidden_layers", maximum=MAXIMUM_LAYERS))
+        layers = self._layers(reader.integer("num_hidden_layers", self._listed_layers(), maximum=MAXIMUM_LAYERS))
         vocab_size = reader.integer("vocab_size")
         positions = reader.optional_integer("max_position_embeddings")
         learned = 0
@@ -167,6 +167,11 @@ class _Builder:
             notes=self._notes(wrapper),
         )
 
+    def _listed_layers(self) -> int | None:
+        """The number of layers where only a list of their kinds says it (Nemotron-H)."""
+        listed = self.reader.raw("layers_block_type")
+        return len(listed) if isinstance(listed, list | tuple) and listed else None
+
     def _layers(self, count: int) -> tuple[Layer, ...]:
         by_plan: dict[LayerPlan, Layer] = {}
         layers = []
@@ -181,6 +186,7 @@ class _Builder:
     def _layer(self, plan: LayerPlan) -> Layer:
         family, reader = self.family, self.reader
         block = family.choose_block(reader) if family.choose_block else family.block
+        block = family.blocks.get(plan.mixer or "", block)
         norms = family.norms(reader) if callable(family.norms) else family.norms
         experts = None
         if family.beside is not None and reader.boolean(family.beside[0]):

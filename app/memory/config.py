@@ -63,6 +63,10 @@ class ConfigReader:
         rope = self._config.get("rope_parameters") or self._config.get("rope_scaling")
         return rope.get(key) if isinstance(rope, Mapping) else None
 
+    def with_values(self, values: Mapping[str, Any]) -> "ConfigReader":
+        """The same configuration with some values replaced (another number of heads in some layers)."""
+        return ConfigReader({**self._config, **values}, self._defaults)
+
     def has(self, key: str) -> bool:
         return self.raw(key) is not None
 

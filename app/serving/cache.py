@@ -18,6 +18,7 @@ from app.memory.architecture import (
     KimiDelta,
     LatentAttention,
     Recurrence,
+    Scan,
     ShortConvolution,
     TokenMixer,
 )
@@ -175,10 +176,11 @@ def _state(mixer: Recurrence, cards: int) -> Interval:
     Low: the matrices in 16 bits, one state. High: in float32 (``mamba_ssm_cache_dtype``), and two states, as prefix
     caching keeps (``mamba_cache_mode: align``).
     """
-    convolution = -(-mixer.convolution.channels // cards) * (mixer.convolution.kernel - 1) * _HALF
+    inputs = mixer.convolution
+    convolution = 0 if inputs is None else -(-inputs.channels // cards) * (inputs.kernel - 1) * _HALF
     if isinstance(mixer, ShortConvolution):
         elements = 0
-    elif isinstance(mixer, KimiDelta):
+    elif isinstance(mixer, KimiDelta | Scan):
         elements = -(-mixer.state_elements // cards)
     elif isinstance(mixer, DeltaNet):
         elements = -(-mixer.num_value_heads // cards) * mixer.value_head_dim * mixer.key_head_dim

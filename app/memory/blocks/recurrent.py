@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.memory.blocks.convolution import Convolution
 from app.memory.blocks.kimi_delta import KimiDelta
 from app.memory.blocks.parameters import Norm, Parameter, ParameterKind, Projection
+from app.memory.blocks.scan import Scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,4 +97,4 @@ class ShortConvolution:
         yield from self.convolution.parameters()
 
 
-Recurrence = DeltaNet | KimiDelta | Mamba2 | ShortConvolution
+Recurrence = DeltaNet | KimiDelta | Mamba2 | Scan | ShortConvolution

@@ -17,6 +17,7 @@ from app.memory.families.newer_dense import NEWER_DENSE
 from app.memory.families.newer_sparse import NEWER_SPARSE
 from app.memory.families.phi4_multimodal import PHI4_TEXT, PHI4_WRAPPER
 from app.memory.families.remote import REMOTE
+from app.memory.families.scans import SCANS
 from app.memory.families.short_convolution import SHORT_CONVOLUTION
 from app.memory.families.sparse import SPARSE
 from app.memory.families.state_space import STATE_SPACE
@@ -45,6 +46,7 @@ FAMILIES: Mapping[str, Family] = {
     **LATENT_NEWER,
     **STATE_SPACE,
     **DELTA,
+    **SCANS,
     **SHORT_CONVOLUTION,
     **WRAPPED_TEXT,
 }

@@ -77,6 +77,8 @@ class Family:
     norm_weight: bool = True
     final_norm: Flag = True
     block: BlockKind = BlockKind.PRE_NORM
+    blocks: Mapping[str, BlockKind] = field(default_factory=dict)
+    """By layer kind, where the arrangement differs among them (OLMo Hybrid)."""
     choose_block: Callable[[ConfigReader], BlockKind] | None = None
     """Where a key decides about the arrangement."""
     norms: int | Callable[[ConfigReader], int] | None = None

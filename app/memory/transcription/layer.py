@@ -16,6 +16,7 @@ from app.memory.architecture import (
     PerLayerInput,
     PlainMlp,
     Recurrence,
+    Scan,
     ShortConvolution,
     SparseMlp,
     TokenMixer,
@@ -30,6 +31,7 @@ from app.memory.transcription.mlp import feed_forward
 from app.memory.transcription.norms import apply_norm
 from app.memory.transcription.projections import project
 from app.memory.transcription.recurrent import delta_net, mamba, short_convolution
+from app.memory.transcription.scan import scan
 
 PARTS: Mapping[type, Callable[..., Tensor]] = {
     Attention: attend,
@@ -37,6 +39,7 @@ PARTS: Mapping[type, Callable[..., Tensor]] = {
     DeltaNet: delta_net,
     KimiDelta: kimi_delta,
     Mamba2: mamba,
+    Scan: scan,
     ShortConvolution: short_convolution,
     SparseMlp: experts,
     GatedMlp: feed_forward,

@@ -11,6 +11,9 @@ from app.memory.tape import FLOAT32, GradientRule, Tensor
 from app.memory.transcription.elements import Code, elements_of, tokens
 from app.memory.transcription.projections import project
 
+SEPARATE_INPUTS = 6
+"""OLMo Hybrid projects queries, keys, values, gate and rates each for themselves."""
+_ALIASES = (GradientRule.ALIAS,) * 3
 DELTA_CHUNK = 64
 """Positions that ``torch_chunk_gated_delta_rule`` solves at once."""
 
@@ -55,6 +58,10 @@ def _delta_inputs(code: Code, mixer: DeltaNet, x: Tensor) -> tuple[Tensor, Tenso
     if len(parts) == 4:
         mixed, gate, beta, decay = parts
         return mixed, gate, (beta, decay)
+    if len(parts) == SEPARATE_INPUTS:
+        query, key, value, gate, beta, decay = parts
+        joined = tape.record((query, key, value), tokens(mixer.convolution.channels), x.width, rules=_ALIASES)
+        return joined, gate, (beta, decay)
     # fused by key head: split, made contiguous and joined again
     keys = tokens(mixer.key_width)
     query, key, value, gate = tape.split(parts[0], keys, keys, values, values)
