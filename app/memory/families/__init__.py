@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from app.memory.families.classic import CLASSIC
 from app.memory.families.classic_seldom import CLASSIC_SELDOM
+from app.memory.families.compressed import COMPRESSED
 from app.memory.families.delta import DELTA
 from app.memory.families.doge import DOGE
 from app.memory.families.ernie_vision import ERNIE_TEXT, ERNIE_WRAPPER
@@ -46,6 +47,7 @@ FAMILIES: Mapping[str, Family] = {
     **LATENT_NEWER,
     **STATE_SPACE,
     **DELTA,
+    **COMPRESSED,
     **SCANS,
     **SHORT_CONVOLUTION,
     **WRAPPED_TEXT,

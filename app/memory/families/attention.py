@@ -249,7 +249,7 @@ class LatentStyle:
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> LatentAttention:
         hidden_size, heads = reader.integer("hidden_size"), reader.integer("num_attention_heads")
-        nope, rope = reader.integer("qk_nope_head_dim"), reader.integer("qk_rope_head_dim")
+        nope, rope = reader.integer("qk_nope_head_dim"), reader.integer("qk_rope_head_dim", minimum=0)
         latent = reader.integer("kv_lora_rank")
         # MiniCPM 3's published configurations leave it out
         value = reader.optional_integer("v_head_dim") or hidden_size // heads
@@ -276,7 +276,7 @@ class LatentStyle:
             output=projection("o_proj", heads * value, hidden_size, bias),
             indexer=self._indexer(reader, hidden_size, rank or hidden_size) if self.indexer else None,
             rotary_kind=self.rotary_kind if reader.boolean("rope_interleave", True) else RotaryKind.HALVES,
-            rotates=self.rotates,
+            rotates=self.rotates and rope > 0,
             scales_queries=self.scales_queries,
         )
 
