@@ -20,11 +20,13 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
     "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
-    "num_key_value_heads": ("num_kv_heads", "n_head_kv"),
+    "num_key_value_heads": ("num_kv_heads", "n_head_kv", "num_attention_groups"),
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size"),
     "max_position_embeddings": ("n_positions", "max_seq_len", "seq_length"),
     "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
-    "num_experts_per_tok": ("experts_per_token", "moe_k", "moe_topk", "num_experts_per_token", "top_k_experts"),
+    "num_experts_per_tok": (
+        *("experts_per_token", "moe_k", "moe_topk", "moe_top_k", "num_experts_per_token", "top_k_experts"),
+    ),
     "hidden_act": ("activation_function", "hidden_activation", "activation", "mlp_hidden_act"),
     "partial_rotary_factor": ("rotary_pct",),
 }

@@ -9,6 +9,9 @@ from app.memory.architecture import (
 )
 from app.memory.families.attention import PER_HEAD, AttentionStyle, LatentStyle
 from app.memory.families.compressed_styles import (
+    HEAVILY,
+    SPARSE_RATE,
+    SPARSELY,
     STEP_ATTENTION,
     CompressedStyle,
     PooledStyle,
@@ -16,9 +19,13 @@ from app.memory.families.compressed_styles import (
     ScaledLatentStyle,
     ShortcutStyle,
     SlidingHeadsStyle,
+    chosen_kind,
     compressed_kind,
+    enumerated,
     hyper_connections,
+    listed_frequency,
     rotates_where_listed,
+    shared_width,
     shortcut_layers,
     stream_head,
 )
@@ -27,7 +34,7 @@ from app.memory.families.family import Family
 from app.memory.families.latent import DEEPSEEK_V3
 from app.memory.families.llama_like import GATED
 from app.memory.families.mlp import ExpertStyle, GatedStyle, SharedStyle
-from app.memory.families.plans import LINEAR, after_first_dense, all_sparse, by_layer_type, every_nth
+from app.memory.families.plans import FULL, LINEAR, after_first_dense, all_sparse, by_layer_type, every_nth
 from app.memory.families.sparse import QWEN_NAMES
 from app.messages import mark
 
@@ -67,7 +74,7 @@ COMPRESSED: Mapping[str, Family] = {
                 shared=SharedStyle(width="shared_intermediate_size", fused="gate_up_proj"),
             ),
         },
-        plan=by_layer_type(sparse=after_first_dense),
+        plan=by_layer_type(chosen_kind, sparse=listed_frequency),
         approximate=True,
         defaults={
             "num_key_value_heads": 4,
@@ -86,9 +93,9 @@ COMPRESSED: Mapping[str, Family] = {
         mixers={"full_attention": STEP_ATTENTION, "sliding_attention": SlidingHeadsStyle()},
         mlps={
             "dense": GATED,
-            "sparse": ExpertStyle(router=RouterKind.SIGMOID, scales=True, shared=SharedStyle(width="share_expert_dim")),
+            "sparse": ExpertStyle(router=RouterKind.SIGMOID, scales=True, shared=SharedStyle(width=shared_width)),
         },
-        plan=by_layer_type(sparse=after_first_dense),
+        plan=by_layer_type(sparse=enumerated),
         approximate=True,
         defaults={
             "num_key_value_heads": 8,
@@ -143,9 +150,9 @@ COMPRESSED: Mapping[str, Family] = {
     ),
     "deepseek_v4": Family(
         mixers={
-            "full_attention": CompressedStyle(rate=0),
-            "heavily_compressed_attention": CompressedStyle(rate=128),
-            "compressed_sparse_attention": CompressedStyle(rate=4, scores=True),
+            "full_attention": CompressedStyle(kind=FULL, rate=0),
+            HEAVILY: CompressedStyle(kind=HEAVILY, rate=128),
+            SPARSELY: CompressedStyle(kind=SPARSELY, rate=SPARSE_RATE, scores=True),
         },
         mlps={
             "sparse": ExpertStyle(

@@ -17,7 +17,10 @@ from app.memory.config import ConfigReader
 from app.memory.families.attention import PER_HEAD, AttentionStyle, LatentStyle
 from app.memory.families.family import Family, LayerPlan
 from app.memory.families.mlp import ExpertStyle, SharedStyle
+from app.memory.families.plans import FULL, after_first_dense
 
+SPARSELY, HEAVILY = "compressed_sparse_attention", "heavily_compressed_attention"
+SPARSE_RATE = 4
 SHORTCUT_EXPERTS = ExpertStyle(
     router=RouterKind.SOFTMAX_FLOAT32,
     width="expert_ffn_hidden_size",
@@ -46,14 +49,45 @@ def shortcut_layers(reader: ConfigReader, layers: int) -> tuple[LayerPlan, ...]:
     return (LayerPlan(mlp="sparse"), LayerPlan()) * layers
 
 
+def _sparse_section(reader: ConfigReader) -> ConfigReader:
+    """Where MiniMax M3's published configuration has its scorer's sizes."""
+    return ConfigReader(reader.section("sparse_attention_config") or {}, {})
+
+
+def chosen_kind(reader: ConfigReader, index: int) -> str:
+    """MiniMax M3's layers, by ``sparse_attention_freq`` where they are not named."""
+    listed = _sparse_section(reader).integers("sparse_attention_freq")
+    return "minimax_m3_sparse" if index < len(listed) and listed[index] else FULL
+
+
+def listed_frequency(reader: ConfigReader, index: int) -> bool:
+    """MiniMax M3's experts, by ``moe_layer_freq`` where ``mlp_layer_types`` is missing."""
+    listed = () if reader.has("mlp_layer_types") else reader.integers("moe_layer_freq")
+    return bool(listed[index]) if index < len(listed) else after_first_dense(reader, index)
+
+
+def enumerated(reader: ConfigReader, index: int) -> bool:
+    """Step 3.5's experts, by ``moe_layers_enum`` ("3,4,5") where ``mlp_layer_types`` is missing."""
+    listed = reader.raw("moe_layers_enum")
+    if reader.has("mlp_layer_types") or not isinstance(listed, str):
+        return after_first_dense(reader, index)
+    return str(index) in {item.strip() for item in listed.split(",")}
+
+
+def shared_width(reader: ConfigReader) -> int:
+    """Step 3.5's shared part, by either of its names."""
+    return reader.optional_integer("share_expert_dims") or reader.integer("share_expert_dim")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PooledStyle:
     """MiniMax M3's attention whose scorer chooses blocks, which some layers have."""
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention | Scan:
         attention = AttentionStyle(norm=PER_HEAD, head_dim=128).build(reader, family, plan)
-        hidden_size, width = reader.integer("hidden_size"), reader.integer("index_head_dim")
-        heads = reader.integer("index_n_heads")
+        hidden_size, section = reader.integer("hidden_size"), _sparse_section(reader)
+        width = section.optional_integer("sparse_index_dim") or reader.integer("index_head_dim")
+        heads = section.optional_integer("sparse_num_index_heads") or reader.integer("index_n_heads")
         norms = [norm for norm in (attention.query_norm, attention.key_norm) if norm is not None]
         scorer = (Projection("q_proj", hidden_size, heads * width), Projection("k_proj", hidden_size, width))
         inputs = [part for part in (attention.query, attention.key, attention.value) if part is not None]
@@ -73,7 +107,9 @@ class SlidingHeadsStyle:
     """Step 3.5's windows have a number of heads of their own."""
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Attention:
-        heads = reader.optional_integer("num_sliding_attention_heads") or reader.integer("num_attention_heads")
+        other = ConfigReader(reader.section("attention_other_setting") or {}, {})
+        heads = reader.optional_integer("num_sliding_attention_heads") or other.optional_integer("num_attention_heads")
+        heads = heads or reader.integer("num_attention_heads")
         return STEP_ATTENTION.build(reader.with_values({"num_attention_heads": heads}), family, plan)
 
 
@@ -119,10 +155,13 @@ class PoolingLatentStyle:
 class CompressedStyle:
     """DeepSeek V4's attention over compressed keys that are values too; every fourth token's has a scorer."""
 
+    kind: str
     rate: int
+    """The library's own; ``compress_rates`` may say another."""
     scores: bool = False
 
     def build(self, reader: ConfigReader, family: Family, plan: LayerPlan) -> Scan:
+        rate = ConfigReader(reader.section("compress_rates") or {}, {}).integer(self.kind, self.rate, minimum=0)
         hidden_size, heads = reader.integer("hidden_size"), reader.integer("num_attention_heads")
         head_dim, rank = reader.integer("head_dim"), reader.integer("q_lora_rank")
         groups, group_rank = reader.integer("o_groups"), reader.integer("o_lora_rank")
@@ -137,13 +176,13 @@ class CompressedStyle:
             Projection("q_a_proj", hidden_size, rank, in_attention=True),
             Projection("kv_proj", hidden_size, head_dim, in_attention=True),
         ]
-        if self.rate:
+        if rate:
             norms.append(Norm(family.norm, head_dim, head_dim))
-            self._compressor(inputs, extra, hidden_size, head_dim)
+            self._compressor(inputs, extra, hidden_size, head_dim, rate)
         if self.scores:
             index, index_heads = reader.integer("index_head_dim"), reader.integer("index_n_heads")
             norms.append(Norm(family.norm, index, index))
-            self._compressor(inputs, extra, hidden_size, index)
+            self._compressor(inputs, extra, hidden_size, index, rate)
             between.append(Projection("q_b_proj", rank, index_heads * index))
             inputs.append(Projection("weights_proj", hidden_size, index_heads))
         return Scan(
@@ -156,17 +195,21 @@ class CompressedStyle:
             kept_features=2 * width,
         )
 
-    def _compressor(self, inputs: list[Projection], extra: list[Parameter], hidden_size: int, width: int) -> None:
+    def _compressor(
+        self, inputs: list[Projection], extra: list[Parameter], hidden_size: int, width: int, rate: int
+    ) -> None:
         """A compressor overlaps its windows where it has a scorer, and is then twice as wide."""
         wide = width * (2 if self.scores else 1)
         inputs += [Projection("kv_proj", hidden_size, wide), Projection("gate_proj", hidden_size, wide)]
-        extra.append(Parameter(ParameterKind.OTHER, self.rate * wide, rows=self.rate))
+        extra.append(Parameter(ParameterKind.OTHER, rate * wide, rows=rate))
 
 
 def compressed_kind(reader: ConfigReader, index: int) -> str:
-    """Two heavily compressed layers, then both kinds in turn (``configuration_deepseek_v4.py``)."""
-    odd = index > 1 and index % 2
-    return "compressed_sparse_attention" if odd else "heavily_compressed_attention"
+    """What ``compress_ratios`` says of a layer, or two heavily compressed ones and then both kinds in turn."""
+    ratios = reader.integers("compress_ratios")
+    if index < len(ratios):
+        return FULL if not ratios[index] else SPARSELY if ratios[index] == SPARSE_RATE else HEAVILY
+    return SPARSELY if index > 1 and index % 2 else HEAVILY
 
 
 @dataclass(frozen=True, kw_only=True)
