@@ -53,6 +53,8 @@ class Profile:
     quiet: tuple[Instant, ...]
     """Forward when nothing is saved, as it first runs under checkpointing."""
     backward: tuple[Instant, ...]
+    backward_repeated: tuple[Instant, ...]
+    """Backward of a tape that a checkpoint has repeated: what it saved is let go as an operation takes it."""
     gradients: Size
     cached: Size
     recast: Size
@@ -71,6 +73,7 @@ class Profile:
             recompute=tuple(instant.split_over(ranks) for instant in self.recompute),
             quiet=tuple(instant.split_over(ranks) for instant in self.quiet),
             backward=tuple(instant.split_over(ranks) for instant in self.backward),
+            backward_repeated=tuple(instant.split_over(ranks) for instant in self.backward_repeated),
             incoming=_split(self.incoming, ranks),
             held=_split(self.held, ranks),
             gradients=self.gradients.split_over(ranks),
@@ -145,8 +148,11 @@ def analyse(
     forward, kept, cached = _walk_forward(tape, result, saved, last_use)
     recompute, _, _ = _walk_forward(tape, result, saved, last_use, stop=_last_saving(tape))
     walk = _Backward(saved, kept, result, accumulating=accumulating, incoming_stays=incoming_stays)
-    for operation in reversed(tape.operations):
-        walk.run(operation)
+    walk.run_all(tape)
+    again = walk
+    if _converts(tape):
+        again = _Backward(saved, kept, result, accumulating=accumulating, incoming_stays=incoming_stays, repeated=True)
+        again.run_all(tape)
     keeps_input = source is not None and source.storage in saved
     clinging = _clinging(tape)
     quiet, dropped_not, recast = _walk_forward(tape, result, clinging, last_use)
@@ -160,6 +166,7 @@ def analyse(
         _incoming(tape, result),
         quiet,
         walk.ledger.largest(),
+        again.ledger.largest(),
         walk.parameters,
         cached,
         recast,
@@ -167,6 +174,10 @@ def analyse(
         dropped_not.total,
         sum_of(storage.size for storage in dict.fromkeys(tape.handed_on) if not storage.external),
     )
+
+
+def _converts(tape: Tape) -> bool:
+    return any(rule is GradientRule.CONVERTED for operation in tape.operations for _, rule in operation.gradients)
 
 
 def _held(tape: Tape) -> Breakdown:
@@ -249,7 +260,9 @@ class _Backward:
         *,
         accumulating: bool,
         incoming_stays: bool = False,
+        repeated: bool = False,
     ) -> None:
+        self.repeated = repeated
         self.ledger = _Ledger(kept.parts)
         self.waiting = dict(saved)
         self.result = result
@@ -281,6 +294,10 @@ class _Backward:
             if not self.waiting[storage] and not storage.external and storage is not self.result.storage:
                 self.ledger.release(_saved_category(storage), storage.size)
 
+    def run_all(self, tape: Tape) -> None:
+        for operation in reversed(tape.operations):
+            self.run(operation)
+
     def run(self, operation: Operation) -> None:
         """One node: its results arrive while everything it uses still lives."""
         outputs = (operation.output, *operation.more_outputs)
@@ -294,15 +311,17 @@ class _Backward:
             for tensor, rule in operation.gradients
         ]
         self.ledger.change(operation.temporary_category, operation.backward_temporary)
-        self.ledger.release(operation.temporary_category, operation.backward_temporary)
         for _, storage in arrived:
             self.owners[storage] = self.owners.get(storage, 0) + 1
-        for storage in incoming:
-            self.drop(storage)
+        if self.repeated and not operation.releases_first:
+            self.let_go_of_saved(operation)
         for (_, rule), (tensor, storage) in zip(operation.gradients, arrived, strict=True):
             if rule is GradientRule.CONVERTED:
                 self.convert(storage, tensor.size)
-        if not operation.releases_first:
+        self.ledger.release(operation.temporary_category, operation.backward_temporary)
+        for storage in incoming:
+            self.drop(storage)
+        if not self.repeated and not operation.releases_first:
             self.let_go_of_saved(operation)
         for tensor, storage in arrived:
             self.owners[storage] -= 1
@@ -319,7 +338,7 @@ class _Backward:
         )
 
     def convert(self, storage: Storage, size: Size) -> None:
-        """The engine casts a gradient to its input's type when the operation has let go of what came in."""
+        """The engine casts a gradient to its input's type before it lets go of what came in (``validate_outputs``)."""
         self.ledger.change(storage.category, size)
         self.ledger.release(storage.category, storage.size)
         storage.size = size

@@ -268,7 +268,7 @@ class _Step:
                     yield from self._reentrant_layer(index, outside)
                     gradients = gradients + self._finished(profile.gradients)
                     continue
-                for instant in profile.backward:
+                for instant in profile.backward_repeated if checkpointed else profile.backward:
                     yield moment(PhaseName.BACKWARD, outside, instant)
                 if checkpointed:
                     add(outside, Category.ACTIVATION, profile.clinging)

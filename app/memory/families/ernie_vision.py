@@ -23,8 +23,11 @@ TEXT_WIDTH, IMAGE_WIDTH = 1536, 512
 
 
 def _widths(reader: ConfigReader) -> tuple[int, int]:
-    """Of an expert for text and of one for images."""
-    text, image, *_ = (*reader.integers("moe_intermediate_size"), TEXT_WIDTH, IMAGE_WIDTH)[:2]
+    """Of an expert for text and of one for images; a single number is both."""
+    if isinstance(reader.raw("moe_intermediate_size"), int | float):
+        both = reader.integer("moe_intermediate_size")
+        return both, both
+    text, image = (*reader.integers("moe_intermediate_size"), TEXT_WIDTH, IMAGE_WIDTH)[:2]
     return text, image
 
 
