@@ -11,12 +11,12 @@ HERE = Path(__file__).parent
 
 def newer_traced_cases() -> Sequence[TraceCase]:
     """Four runs for every family: all weights, adapters on attention, on all linear layers, and on 4 bits."""
-    return _cases("newer_traced.jsonl")
+    return [*_cases("newer_traced.jsonl"), *_cases("recurrent_traced.jsonl")]
 
 
 def newer_counted_cases() -> Sequence[TraceCase]:
     """Made-up shapes of the same families, whose parameters are counted."""
-    return _cases("newer_counted.jsonl")
+    return [*_cases("newer_counted.jsonl"), *_cases("recurrent_counted.jsonl")]
 
 
 def _cases(name: str) -> Sequence[TraceCase]:
