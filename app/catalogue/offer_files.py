@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from app.catalogue.facts import Offer
@@ -106,7 +106,7 @@ def read_json(content: bytes) -> list[RawRow]:
     """Rows of a JSON list of objects, or of an object whose ``offers`` is one. Raises :class:`FileError`."""
     text = _decode(content)
     try:
-        loaded = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=distinct)
+        loaded = json.loads(text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=distinct)
     except RecursionError as error:
         raise FileError("the JSON is nested too deeply") from error
     except ValueError as error:
@@ -162,6 +162,13 @@ def _decode(content: bytes) -> str:
 def _column(name: str) -> str:
     plain = re.sub(r"[\s-]+", "_", name.strip().lower())
     return SYNONYMS.get(plain, plain)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:  # an exponent of nineteen digits or more
+        raise ValueError(f"the number {text[:20]}… has too long an exponent") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -225,3 +225,10 @@ def test_another_file_is_not_taken_for_gpuhunts() -> None:
 def test_a_suggestion_is_a_sentence_of_its_own() -> None:
     _, (error,) = _read({**GOOD, "gpu": "RTX 4099"})
     assert str(error).startswith("row 2, gpu: no card is called 'RTX 4099'. Did you mean rtx-4090")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_with_an_exponent_of_many_digits_is_refused_in_words(sign: str) -> None:
+    content = f'[{{"gpu": "h100-sxm", "amount": 1e{sign}{"1" * 400}}}]'.encode()
+    with pytest.raises(FileError, match=r"not JSON: the number 1e.{1,20}… has too long an exponent"):
+        read_price_list(content, FileFormat.JSON)
