@@ -50,6 +50,10 @@ TOKENS = {
     "deepseek-vl-1.3b": (ImageSizing.FIXED, 576, None),
     # `image_processing_phi4_multimodal.py`, num_img_tokens; most where 36 tiles stand one above the other
     "phi-4-multimodal-instruct": (ImageSizing.TILES, 256 + 1 + 256 + 16 + 16, 256 + 1 + 36 * (256 + 16) + 16),
+    # `processing_glm4v.py`: a token for 28 × 28 pixels
+    "glm-4.1v-9b": (ImageSizing.RESOLUTION, 37 * 37, None),
+    # `processing_ovis2.py`, image_seq_length
+    "ovis2-1b": (ImageSizing.TILES, 256, 256 + 12 * 257),
     # `configuration_video_llava.py`, image_seq_length
     "video-llava-7b": (ImageSizing.FIXED, 256, None),
 }
@@ -60,6 +64,19 @@ def test_an_image_takes_what_its_makers_say(name: str) -> None:
     images = parse_config(CONFIGS[name]).image_tokens
     assert images is not None
     assert (images.sizing, images.tokens, images.max_tokens) == TOKENS[name]
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-omni-7b", "qwen3-omni-30b-a3b"])
+def test_of_a_model_that_speaks_the_thinker_is_counted(name: str) -> None:
+    thinker = CONFIGS[name]
+    whole = {
+        "model_type": thinker["model_type"].removesuffix("_thinker"),
+        "thinker_config": thinker,
+        "talker_config": {},
+    }
+    found = parse_config(whole)
+    assert found == parse_config(thinker)
+    assert any("what speaks is left out" in note for note in found.notes)
 
 
 def test_a_small_image_need_not_fill_a_tile() -> None:
@@ -80,6 +97,10 @@ def test_a_small_image_need_not_fill_a_tile() -> None:
         ("idefics2-made-up", {"perceiver_config": 7}, "perceiver_config"),
         ("idefics2-made-up", {"perceiver_config": {"resampler_depth": -1}}, "resampler_depth"),
         ("lfm2-vl-made-up", {"vision_config": {"patch_size": 0}}, "patch_size"),
+        ("kimi-k2.5-made-up", {"vision_config": {"merge_kernel_size": [2]}}, "merge_kernel_size"),
+        ("kimi-k2.5-made-up", {"vision_config": {"merge_kernel_size": [0, 2]}}, "merge_kernel_size"),
+        ("qwen2.5-omni-made-up", {"audio_config": [80]}, "audio_config"),
+        ("qwen3-omni-made-up", {"audio_config": {"num_mel_bins": -1}}, "num_mel_bins"),
     ],
 )
 def test_mutilated_towers_are_refused(name: str, change: dict[str, Any], key: str) -> None:
