@@ -13,7 +13,7 @@ from app.units import GIB, MIB
 
 
 def test_everything_is_there(snapshot: Snapshot) -> None:
-    assert len(snapshot.models) == len(read_data("models")["models"]) >= 310
+    assert len(snapshot.models) == len(read_data("models")["models"]) >= 360
     assert (len(snapshot.gpus), snapshot.offer_count) == (97, 497)
     assert {offer.gpu for offer in snapshot.offers()} <= {gpu.slug for gpu in snapshot.gpus}
 
