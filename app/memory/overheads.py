@@ -60,7 +60,7 @@ class Evidence(Enum):
     """
 
     ONE_GPU = ((973, 1000), (1002, 1000))
-    """Conformal 90 % interval of 47 measured runs: -3.1 % to +0.4 %. Of 1,102 traced runs 97 % lie within."""
+    """Conformal 90 % interval of 47 measured runs: -3.1 % to +0.4 %. Of 1,102 traced runs 96 % lie within."""
     FULL_SHARDED = ((95, 100), (103, 100))
     """16 published FSDP runs of full fine-tuning: -4.1 % to +0.4 %."""
     ADAPTERS_SHARDED = ((96, 100), (103, 100))
