@@ -156,6 +156,7 @@ class CardRows:
 
     def table(self, cards: Sequence[Card], name: str) -> CardTable:
         fmt, _ = self._fmt, self._fmt.gettext
+        rows = tuple(self.row(card) for card in cards)
         return CardTable(
             name=name,
             memory_heading=_("{needs} of usable memory").format(
@@ -163,7 +164,8 @@ class CardRows:
             ),
             has_time=any(card.time for card in cards),
             has_cost=any(card.cost for card in cards),
-            rows=tuple(self.row(card) for card in cards),
+            has_order=any(row.order_url or row.fix_url for row in rows),
+            rows=rows,
         )
 
 

@@ -211,6 +211,8 @@ class CardTable:
     memory_heading: str
     has_time: bool
     has_cost: bool
+    has_order: bool
+    """Whether any row leads to an order, or to what would make the run fit."""
     rows: tuple[CardRow, ...]
 
 
