@@ -16,12 +16,12 @@ from app.memory.architecture import (
     Projection,
     SoftmaxAttention,
 )
-from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
+from app.memory.config import LONGEST_NAME, MAXIMUM_LAYERS, ConfigError, ConfigReader
 from app.memory.families import FAMILIES, WRAPPERS, Family, Wrapper
 from app.memory.families.family import LayerPlan, is_set
 from app.memory.families.text_classes import TEXT_CLASSES
 from app.memory.families.unknown import unknown_family
-from app.memory.families.unknown_tower import unknown_wrapper
+from app.memory.families.unknown_tower import only_text, unknown_wrapper
 from app.memory.images import ImageTokens
 from app.messages import message
 
@@ -36,8 +36,6 @@ SAID_OUTSIDE = ("quantization_config",)
 """Keys beside the text model's section that say something of it: how its weights were quantised."""
 TEXT_SECTIONS = ("text_config", "llm_config", "language_config")
 """Where a text model's configuration stands; the others are those of models whose code comes with them."""
-LONGEST_NAME = 40
-"""Letters of a name that is quoted from a configuration."""
 NORMS_AROUND_EXPERTS = 3
 """What Gemma 4 adds where experts stand beside the MLP."""
 
@@ -54,6 +52,8 @@ def parse_config(config: Mapping[str, Any]) -> Architecture:
     outer = config.get("model_type")
     wrapper = (WRAPPERS.get(outer) if isinstance(outer, str) else None) or unknown_wrapper(config)
     text = _text_section(config)
+    if wrapper is None and text is not None and isinstance(outer, str) and outer not in FAMILIES:
+        wrapper = only_text(outer)
     if text is not None:
         config = _unwrapped(config, text, wrapper)
     elif wrapper is not None and wrapper.text is not None:

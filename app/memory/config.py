@@ -12,6 +12,8 @@ from app.messages import message
 MAXIMUM_DIMENSION = 2**24
 """No released model has a dimension near this; larger numbers are typing errors."""
 MAXIMUM_LAYERS = 1024
+LONGEST_NAME = 40
+"""Letters of a name that is quoted from a configuration."""
 MAXIMUM_RATIO = 1024
 """Of shares and multiples of a width; released models have single digits."""
 

@@ -163,7 +163,7 @@ def warnings(given: ServeRequest, model: FoundModel, gpu: CatalogueGpu | None) -
     if not model.summary.recognised:
         yield Notice(
             "unknown_family",
-            message("This model's family is not known; it was read as a Llama-like decoder, and so is its cache."),
+            message("Not all of this model is described here, so its weights and its cache may be off."),
         )
     limit = model.summary.max_position_embeddings
     if limit is not None and given.context_length > limit:

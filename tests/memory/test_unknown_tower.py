@@ -113,7 +113,15 @@ def test_a_section_that_is_no_object_is_refused(value: Any) -> None:
 
 def test_a_text_model_alone_stays_recognised() -> None:
     assert parse_config({**TEXT, "vision_config": None}).recognised
-    assert parse_config({"model_type": "never_heard_of", "text_config": TEXT}).total_parameters == BARE
+    assert parse_config({"text_config": TEXT}).recognised
+
+
+def test_what_surrounds_a_text_model_and_is_not_said_is_not_passed_over() -> None:
+    """Fuyu's projection of image patches stands in no section of its own."""
+    architecture = parse_config({"model_type": "never_heard_of", "text_config": TEXT})
+    assert architecture.total_parameters == BARE
+    assert not architecture.recognised
+    assert "only the text model that it holds is counted" in architecture.notes[-1]
 
 
 def test_no_catalogued_model_needs_the_guess() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from app.memory.architecture import Parameter
-from app.memory.config import MAXIMUM_LAYERS, ConfigError, ConfigReader
+from app.memory.config import LONGEST_NAME, MAXIMUM_LAYERS, ConfigError, ConfigReader
 from app.memory.families.tower_parts import bare, encoder, layer_norm, linear
 from app.memory.families.wrapper import Wrapper
 from app.messages import message
@@ -23,8 +23,6 @@ INNER_WIDTHS: Final = ("intermediate_size", "encoder_ffn_dim")
 CHANNELS: Final = ("num_channels", "in_channels", "in_chans")
 MEL_BINS: Final = ("num_mel_bins", "input_size", "input_feat_size")
 
-LONGEST_NAME: Final = 40
-"""Letters of a name that is quoted from a configuration."""
 COMMON_MLP_RATIO: Final = 4
 """Where no width is said: ViT's and Whisper's."""
 COLOURS: Final = 3
@@ -48,6 +46,22 @@ def unknown_wrapper(config: Mapping[str, Any]) -> Wrapper | None:
         tower=partial(_towers, tuple(sections.items())),
         images=None,
         notes=tuple(_note(outer[:LONGEST_NAME] if isinstance(outer, str) else "", *item) for item in sections.items()),
+        recognised=False,
+    )
+
+
+def only_text(outer: str) -> Wrapper:
+    """An unknown model around a described text model, of which no section says what it adds (Fuyu)."""
+    return Wrapper(
+        text=None,
+        tower=lambda vision, whole, hidden_size: iter(()),
+        images=None,
+        notes=(
+            message(
+                "model_type “{name}” is not known; only the text model that it holds is counted.",
+                name=outer[:LONGEST_NAME],
+            ),
+        ),
         recognised=False,
     )
 
