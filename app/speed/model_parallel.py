@@ -63,6 +63,28 @@ class Passing(NamedTuple):
     """What one layer hands to the next, and the gradient that comes back."""
 
 
+STREAM_BYTES: Final = 2
+"""Of a feature: activations, keys and values are passed on in 16 bits."""
+LAYER_TRANSFERS: Final = 4
+"""Each of a layer's two parts is gathered for and scattered after, in forward and again in backward (arXiv:2205.05198,
+section 4.2.2)."""
+WEIGHT_GRADIENT_TRANSFERS: Final = 2
+"""What only a rank's part of was kept is gathered again for the gradients of the weights."""
+
+
+def token_passing(
+    hidden_size: int, layers: int, key_value_features: int, *, repeated: float, trains_base: bool
+) -> Passing:
+    """What one token has passed on. ``key_value_features`` are the keys and values of all layers, ``repeated`` the
+    share of forward that checkpoints repeat."""
+    transfers = LAYER_TRANSFERS * (2 + repeated) + (WEIGHT_GRADIENT_TRANSFERS if trains_base else 0)
+    return Passing(
+        stream_bytes=float(STREAM_BYTES * hidden_size * layers * transfers),
+        key_value_bytes=float(STREAM_BYTES * key_value_features * (3 + repeated)),
+        boundary_bytes=float(2 * STREAM_BYTES * hidden_size),
+    )
+
+
 class Waiting(NamedTuple):
     """Seconds of one optimizer step."""
 

@@ -18,7 +18,7 @@ from app.memory.inputs import (
 from app.memory.policy import AttentionPath, Policy, make_policy
 from app.memory.states import States, model_states
 from app.speed.communication import SHARDED_OPTIMIZER, Exchange
-from app.speed.model_parallel import Passing
+from app.speed.model_parallel import Passing, token_passing
 from app.speed.optimizer_traffic import optimizer_bytes
 from app.speed.work import (
     AdapterWork,
@@ -70,11 +70,6 @@ HALF_BYTES: Final = 2
 FLOAT32_BYTES: Final = 4
 CAST_BYTES: Final = 6
 """float32 read, bfloat16 written: autocast's copy of a trained weight."""
-LAYER_TRANSFERS: Final = 4
-"""Each of a layer's two parts is gathered for and scattered after, in forward and again in backward (arXiv:2205.05198,
-section 4.2.2)."""
-WEIGHT_GRADIENT_TRANSFERS: Final = 2
-"""What only a rank's part of was kept is gathered again for the gradients of the weights."""
 ACCUMULATE_ACCESSES: Final = 3
 """Reads the gradient and the sum, writes the sum."""
 QUANTISED_KERNELS: Final = 3
@@ -238,18 +233,12 @@ def shape_terms(
             ),
             gradient_bytes=float(gradient_bytes),
         ),
-        passing=Passing(
-            stream_bytes=float(
-                HALF_BYTES
-                * architecture.hidden_size
-                * len(architecture.layers)
-                * (LAYER_TRANSFERS * (2 + repeated) + (WEIGHT_GRADIENT_TRANSFERS if policy.trains_base else 0))
-            ),
-            key_value_bytes=sum(
-                2.0 * HALF_BYTES * part.attention.key_value_width * part.layers * (3 + repeated)
-                for part in work.attention
-            ),
-            boundary_bytes=2.0 * HALF_BYTES * architecture.hidden_size,
+        passing=token_passing(
+            architecture.hidden_size,
+            len(architecture.layers),
+            2 * sum(part.attention.key_value_width * part.layers for part in work.attention),
+            repeated=repeated,
+            trains_base=policy.trains_base,
         ),
         attention=tuple(_both_sides_of_the_window(part, policy, repeated) for part in work.attention),
         attention_in_float32=policy.attention_width > HALF_BYTES,
